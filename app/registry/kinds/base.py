@@ -1,0 +1,64 @@
+"""What a kind of artifact declares; everything else (versions, digests, labels, diff, sync, audit) it gets for free."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from app.kit.errors import FieldError, InvalidContentError
+
+
+class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all contents. A field equal to its default is left out of the digest, so a published default never changes."""
+
+
+class Reference(NamedTuple):
+    """A reference as written in a content: where it stands (JSON pointer), the kind it names, and the text."""
+
+    pointer: str
+    kind: str
+    ref: str
+
+
+def _no_references(_content: Any) -> Iterable[Reference]:
+    return ()
+
+
+def _no_problems(_content: Any) -> Iterable[FieldError]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of artifact.
+
+    `deciding` names the top-level fields that decide an answer: only they enter a cell's key, so that a changed description,
+    tag or price costs no call. `problems` returns what the types cannot say, each with its JSON pointer.
+    """
+
+    name: str
+    plural: str
+    suffix: str
+    content: type[Content]
+    deciding: tuple[str, ...] = ()
+    references: Callable[[Any], Iterable[Reference]] = _no_references
+    problems: Callable[[Any], Iterable[FieldError]] = _no_problems
+
+    def parse(self, data: Any, pointer: str = "") -> Any:
+        """The content Struct of plain data; `InvalidContentError` with the pointer of the bad field otherwise."""
+        try:
+            content = msgspec.convert(data, self.content)
+        except msgspec.ValidationError as error:
+            raise invalid(error, pointer) from error
+        if problems := [FieldError(pointer + p.pointer, p.detail) for p in self.problems(content)]:
+            raise InvalidContentError("; ".join(f"{p.pointer}: {p.detail}" for p in problems), problems)
+        return content
+
+
+def invalid(error: msgspec.ValidationError, pointer: str = "") -> InvalidContentError:
+    """msgspec's message (``Expected `int`, got `str` - at `$.a[0].b` ``) as an error with a JSON pointer."""
+    from app.kit.problems import field_error
+
+    field = field_error(error, pointer)
+    return InvalidContentError(f"{field.pointer or '/'}: {field.detail}", [field])
