@@ -1,0 +1,39 @@
+"""Scorers for the answers of language models: a pure library, without web, database or model client.
+
+`build("exact_match", {"ignore_case": True}).score(Sample(output="Paris", reference="paris"))`
+"""
+
+from evaluators.contract import (
+    Judge,
+    JudgeReply,
+    JudgeScorer,
+    JudgeTemplateError,
+    JudgeUnavailableError,
+    Sample,
+    Scale,
+    Score,
+    Scorer,
+    ScorerConfigError,
+)
+from evaluators.registry import Description, RegistryError, build, describe, get, names, schema, schemas
+
+__all__ = [
+    "Description",
+    "Judge",
+    "JudgeReply",
+    "JudgeScorer",
+    "JudgeTemplateError",
+    "JudgeUnavailableError",
+    "RegistryError",
+    "Sample",
+    "Scale",
+    "Score",
+    "Scorer",
+    "ScorerConfigError",
+    "build",
+    "describe",
+    "get",
+    "names",
+    "schema",
+    "schemas",
+]

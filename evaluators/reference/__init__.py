@@ -1,0 +1,1 @@
+"""Scorers that compare the output with a reference."""
