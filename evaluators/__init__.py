@@ -10,10 +10,10 @@ from evaluators.contract import (
     JudgeTemplateError,
     JudgeUnavailableError,
     Sample,
-    Scale,
     Score,
     Scorer,
     ScorerConfigError,
+    ValueRange,
 )
 from evaluators.registry import Description, RegistryError, build, describe, get, names, schema, schemas
 
@@ -26,10 +26,10 @@ __all__ = [
     "JudgeUnavailableError",
     "RegistryError",
     "Sample",
-    "Scale",
     "Score",
     "Scorer",
     "ScorerConfigError",
+    "ValueRange",
     "build",
     "describe",
     "get",

@@ -146,7 +146,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return cls(value=0.0, passed=False, label="unparsable", explanation=reason)
 
 
-class Scale(msgspec.Struct, frozen=True):
+class ValueRange(msgspec.Struct, frozen=True):
     """How a scorer's values are to be read: `high` is None when they are unbounded, `unit` None for unit scores."""
 
     direction: Direction
@@ -181,23 +181,23 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
 
         Subclasses extend it and call `super().check()`.
         """
-        scale, threshold = self.scale, self.threshold
+        values, threshold = self.value_range, self.threshold
         if threshold is None:
             return
         pointer = "/args/threshold"
         if not math.isfinite(threshold):
             raise ScorerConfigError(f"{self.name}: the threshold must be a finite number, not {threshold}", pointer)
-        top = "unbounded" if scale.high is None else f"{scale.high:g}"
-        values = f"its values lie between {scale.low:g} and {top}"
-        if threshold < scale.low or (scale.high is not None and threshold > scale.high):
-            raise ScorerConfigError(f"{self.name}: threshold {threshold:g} is out of range: {values}", pointer)
-        if threshold == (scale.low if scale.direction == "maximize" else scale.high):
-            raise ScorerConfigError(f"{self.name}: threshold {threshold:g} can never fail: {values}", pointer)
+        top = "any number" if values.high is None else f"{values.high:g}"
+        between = f"its values go from {values.low:g} to {top}"
+        if threshold < values.low or (values.high is not None and threshold > values.high):
+            raise ScorerConfigError(f"{self.name}: threshold {threshold:g} is out of range: {between}", pointer)
+        if threshold == (values.low if values.direction == "maximize" else values.high):
+            raise ScorerConfigError(f"{self.name}: threshold {threshold:g} can never fail: {between}", pointer)
 
     @property
-    def scale(self) -> Scale:
+    def value_range(self) -> ValueRange:
         """Direction, range and unit with these arguments."""
-        return Scale(self.direction, self.low, self.high, self.unit)
+        return ValueRange(self.direction, self.low, self.high, self.unit)
 
     @property
     def reads(self) -> frozenset[str]:
@@ -256,7 +256,7 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
         """`passed` for a value: by the threshold, else 1 for binary scorers, else unknown (None)."""
         if self.threshold is None:
             return value == 1 if self.binary else None
-        return value >= self.threshold if self.scale.direction == "maximize" else value <= self.threshold
+        return value >= self.threshold if self.value_range.direction == "maximize" else value <= self.threshold
 
     def scored(
         self, value: float, explanation: str = "", *, label: str | None = None, evidence: dict[str, Any] | None = None

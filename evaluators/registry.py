@@ -1,7 +1,8 @@
 """Finds scorers, builds them from a suite's entry, and describes them.
 
 Bundled scorers are found by walking this package, third-party ones by the entry point group `promptward.scorers`; an
-entry point names a Scorer class, or a module or package that is walked the same way. There is no list to edit.
+entry point names a Scorer class, a module or package that is walked the same way, or a function that returns Scorer
+classes (the bundled ones are such an entry point, too). There is no list to edit.
 """
 
 import difflib
@@ -17,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from evaluators.contract import NEEDS, JudgeScorer, Scale, Scorer, ScorerConfigError
+from evaluators.contract import NEEDS, JudgeScorer, ValueRange, Scorer, ScorerConfigError
 
 ENTRY_POINTS = "promptward.scorers"
 
@@ -27,7 +28,7 @@ class RegistryError(Exception):
 
 
 class Description(msgspec.Struct, frozen=True):
-    """What a scorer is, for people and pages. `scale` holds without arguments, which may change it."""
+    """What a scorer is, for people and pages. `value_range` holds without arguments, which may change it."""
 
     name: str
     version: int
@@ -36,7 +37,7 @@ class Description(msgspec.Struct, frozen=True):
     doc: str
     needs: tuple[str, ...]
     binary: bool
-    scale: Scale
+    value_range: ValueRange
     schema: dict[str, Any]
     origin: str  # the module that defines it
 
@@ -80,7 +81,7 @@ def describe(name: str) -> Description:
         doc=doc,
         needs=tuple(sorted(scorer.needs)),
         binary=scorer.binary,
-        scale=Scale(scorer.direction, scorer.low, scorer.high, scorer.unit),
+        value_range=ValueRange(scorer.direction, scorer.low, scorer.high, scorer.unit),
         schema=schema(name),
         origin=scorer.__module__,
     )
@@ -106,7 +107,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 def scorers() -> Mapping[str, type[Scorer]]:
     """All scorers by name: bundled ones first, then those of installed packages. Raises RegistryError."""
     found: dict[str, type[Scorer]] = {}
-    for scorer in scorers_in(importlib.import_module("evaluators")):
+    for scorer in bundled():
         _register(found, scorer)
     for entry_point in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda each: each.value):
         try:
@@ -121,8 +122,16 @@ def scorers() -> Mapping[str, type[Scorer]]:
     return found
 
 
+def bundled() -> list[type[Scorer]]:
+    """The scorers of this package; also there without an installed distribution, as in a checkout."""
+    return list(scorers_in(importlib.import_module("evaluators")))
+
+
 def scorers_in(thing: object) -> Iterator[type[Scorer]]:
-    """The scorers that a class, a module or a whole package defines (not those that it merely imports)."""
+    """The scorers of an entry point: a class, all that a module or package defines (not imports), or a call's result.
+
+    Raises RegistryError for anything else.
+    """
     if isinstance(thing, type) and issubclass(thing, Scorer):
         yield thing
     elif isinstance(thing, ModuleType):
@@ -134,8 +143,11 @@ def scorers_in(thing: object) -> Iterator[type[Scorer]]:
             for member in list(vars(module).values()):
                 if _is_scorer_of(member, module):
                     yield member
+    elif inspect.isfunction(thing):
+        for member in thing():
+            yield from scorers_in(member)
     else:
-        raise RegistryError(f"{thing!r} is neither a Scorer class nor a module with such classes")
+        raise RegistryError(f"{thing!r} is neither a Scorer class, nor a module with such classes, nor a function")
 
 
 def _is_scorer_of(member: object, module: ModuleType) -> bool:
@@ -155,6 +167,9 @@ def _register(found: dict[str, type[Scorer]], scorer: type[Scorer]) -> None:
         raise RegistryError(f"{where}: a scorer's name is lower-case letters, digits and underscores, not {name!r}")
     if not scorer.needs <= NEEDS:
         raise RegistryError(f"{where}: unknown needs {sorted(scorer.needs - NEEDS)}; known are {sorted(NEEDS)}")
+    shadowed = sorted(set(scorer.__struct_fields__) & set(dir(Scorer)) - {"threshold"})
+    if shadowed:
+        raise RegistryError(f"{where}: fields {shadowed} hide parts of Scorer; use msgspec.field(name=…) and another name")
     if name in found and found[name] is not scorer:
         other = f"{found[name].__module__}.{found[name].__qualname__}"
         raise RegistryError(f"two scorers are called {name!r}: {other} and {where}; rename or uninstall one")
