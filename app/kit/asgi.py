@@ -1,6 +1,10 @@
 """What must happen outside Litestar."""
 
-from litestar.types import ASGIApp, Receive, Scope, Send
+from typing import Any
+from urllib.parse import unquote
+
+from litestar import Litestar
+from litestar.types import Receive, Send
 
 
 class KeepEncodedSlash:
@@ -10,18 +14,21 @@ class KeepEncodedSlash:
     the path is decoded as usual; handlers decode the remaining `%2F` with `decoded_name`.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: Litestar) -> None:
+        self.litestar = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raw = scope.get("raw_path") or b""
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        raw: bytes = scope.get("raw_path") or b""
         if scope["type"] == "http" and b"%2" in raw:
-            from urllib.parse import unquote
-
             path = raw.split(b"?", 1)[0].decode("latin-1")
-            kept = path.replace("%252F", "%25252F").replace("%252f", "%25252f").replace("%2F", "%252F").replace("%2f", "%252F")
-            scope = {**scope, "path": unquote(kept)}  # type: ignore[misc]
-        await self._app(scope, receive, send)
+            kept = (
+                path.replace("%252F", "%25252F")
+                .replace("%252f", "%25252f")
+                .replace("%2F", "%252F")
+                .replace("%2f", "%252F")
+            )
+            scope = {**scope, "path": unquote(kept)}
+        await self.litestar(scope, receive, send)
 
 
 def decoded_name(segment: str) -> str:

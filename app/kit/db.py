@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from litestar.datastructures import State
-from sqlalchemy import JSON, DateTime, Dialect, Integer, MetaData, Table as CoreTable, event
-from sqlalchemy.dialects.postgresql import JSONB, insert as postgresql_insert
+from sqlalchemy import JSON, DateTime, Dialect, Integer, MetaData, event
+from sqlalchemy import Table as CoreTable
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.types import BigInteger, TypeDecorator
@@ -61,7 +63,11 @@ def core(table: type[SQLModel]) -> CoreTable:
 
 def async_url(url: str) -> str:
     """`url` with the asynchronous driver that we use for its database."""
-    for plain, driver in (("postgresql://", "postgresql+asyncpg://"), ("postgres://", "postgresql+asyncpg://"), ("sqlite://", "sqlite+aiosqlite://")):
+    for plain, driver in (
+        ("postgresql://", "postgresql+asyncpg://"),
+        ("postgres://", "postgresql+asyncpg://"),
+        ("sqlite://", "sqlite+aiosqlite://"),
+    ):
         if url.startswith(plain):
             return driver + url.removeprefix(plain)
     return url
@@ -82,7 +88,14 @@ def make_engine(url: str) -> AsyncEngine:
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own transaction control would begin too late
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "temp_store=MEMORY", "cache_size=-16000"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=30000",
+            "temp_store=MEMORY",
+            "cache_size=-16000",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -114,7 +127,9 @@ async def provide_session(state: State) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-async def insert_rows(session: AsyncSession, table: type[SQLModel], rows: Sequence[dict[str, Any]], *, ignore_existing: bool = False) -> None:
+async def insert_rows(
+    session: AsyncSession, table: type[SQLModel], rows: Sequence[dict[str, Any]], *, ignore_existing: bool = False
+) -> None:
     """Bulk insert of dicts through Core; with `ignore_existing`, rows whose unique key is taken are left as they are."""
     if not rows:
         return

@@ -24,4 +24,6 @@ def by_plural(plural: str) -> Kind:
     for kind in kinds().values():
         if kind.plural == plural:
             return kind
-    raise NotFoundError(f"there is no kind {plural!r}; kinds are {', '.join(sorted(k.plural for k in kinds().values()))}")
+    raise NotFoundError(
+        f"there is no kind {plural!r}; kinds are {', '.join(sorted(k.plural for k in kinds().values()))}"
+    )

@@ -51,9 +51,13 @@ class Endpoint(Content, frozen=True):
 
 def problems(endpoint: Endpoint) -> Iterable[FieldError]:
     if endpoint.provider in ("azure", "http"):
-        yield FieldError("/provider", f"{endpoint.provider!r} is not available yet; use 'openai', 'compatible' or 'replay'")
+        yield FieldError(
+            "/provider", f"{endpoint.provider!r} is not available yet; use 'openai', 'compatible' or 'replay'"
+        )
     if endpoint.provider == "compatible" and endpoint.base_url is None:
-        yield FieldError("/base_url", "a compatible endpoint needs base_url, such as http://127.0.0.1:8000/v1 or {env: NAME}")
+        yield FieldError(
+            "/base_url", "a compatible endpoint needs base_url, such as http://127.0.0.1:8000/v1 or {env: NAME}"
+        )
     if isinstance(endpoint.base_url, str) and not endpoint.base_url.startswith(("http://", "https://")):
         yield FieldError("/base_url", "base_url starts with http:// or https://")
     for pointer, named in (("/base_url/env", endpoint.base_url), ("/api_key/env", endpoint.api_key)):
@@ -61,4 +65,6 @@ def problems(endpoint: Endpoint) -> Iterable[FieldError]:
             yield FieldError(pointer, "this must be the NAME of an environment variable, never the value itself")
 
 
-KIND = Kind("endpoint", "endpoints", ".endpoint.yaml", Endpoint, ("provider", "base_url", "model", "params"), problems=problems)
+KIND = Kind(
+    "endpoint", "endpoints", ".endpoint.yaml", Endpoint, ("provider", "base_url", "model", "params"), problems=problems
+)

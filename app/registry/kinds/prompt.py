@@ -46,7 +46,17 @@ def problems(prompt: Prompt) -> Iterable[FieldError]:
         if message.placeholder is None and (message.role is None or message.content is None):
             yield FieldError(f"/messages/{i}", "a message needs `role` and `content`, or `placeholder` alone")
         if message.placeholder is not None and (message.role is not None or message.content is not None):
-            yield FieldError(f"/messages/{i}", "`placeholder` stands alone: remove `role` and `content`, or the placeholder")
+            yield FieldError(
+                f"/messages/{i}", "`placeholder` stands alone: remove `role` and `content`, or the placeholder"
+            )
 
 
-KIND = Kind("prompt", "prompts", ".prompt.yaml", Prompt, ("messages", "variables", "params", "response_format"), references, problems)
+KIND = Kind(
+    "prompt",
+    "prompts",
+    ".prompt.yaml",
+    Prompt,
+    ("messages", "variables", "params", "response_format"),
+    references,
+    problems,
+)

@@ -52,4 +52,12 @@ def problems(config: RAGConfig) -> Iterable[FieldError]:
         yield FieldError("/chunking/overlap", "overlap must be smaller than size")
 
 
-KIND = Kind("rag_config", "rag-configs", ".rag.yaml", RAGConfig, ("corpus", "chunking", "retriever", "query", "context", "min_score"), references, problems)
+KIND = Kind(
+    "rag_config",
+    "rag-configs",
+    ".rag.yaml",
+    RAGConfig,
+    ("corpus", "chunking", "retriever", "query", "context", "min_score"),
+    references,
+    problems,
+)

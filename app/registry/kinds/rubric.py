@@ -44,4 +44,12 @@ def problems(rubric: Rubric) -> Iterable[FieldError]:
         yield FieldError("/scale", "low must be below high")
 
 
-KIND = Kind("rubric", "rubrics", ".rubric.yaml", Rubric, ("instructions", "labels", "scale", "examples", "params", "votes"), references, problems)
+KIND = Kind(
+    "rubric",
+    "rubrics",
+    ".rubric.yaml",
+    Rubric,
+    ("instructions", "labels", "scale", "examples", "params", "votes"),
+    references,
+    problems,
+)

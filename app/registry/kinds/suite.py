@@ -50,7 +50,9 @@ def problems(suite: Suite) -> Iterable[FieldError]:
     seen: set[str] = set()
     for i, scorer in enumerate(suite.scorers):
         if scorer.metric in seen:
-            yield FieldError(f"/scorers/{i}/name", f"two scorers are called {scorer.metric!r}; give one of them a `name`")
+            yield FieldError(
+                f"/scorers/{i}/name", f"two scorers are called {scorer.metric!r}; give one of them a `name`"
+            )
         seen.add(scorer.metric)
         if isinstance(scorer.args.get("rubric"), str):
             continue  # built when the rubric is known

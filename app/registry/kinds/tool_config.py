@@ -51,4 +51,11 @@ def problems(config: ToolConfig) -> Iterable[FieldError]:
         yield FieldError("/tool_choice", "use auto, none, required, or {type: function, function: {name: …}}")
 
 
-KIND = Kind("tool_config", "tool-configs", ".tools.yaml", ToolConfig, ("tools", "tool_choice", "parallel_tool_calls", "max_rounds", "results"), problems=problems)
+KIND = Kind(
+    "tool_config",
+    "tool-configs",
+    ".tools.yaml",
+    ToolConfig,
+    ("tools", "tool_choice", "parallel_tool_calls", "max_rounds", "results"),
+    problems=problems,
+)

@@ -1,0 +1,72 @@
+"""The home folder: one running process per home, found by its address file.
+
+The lock is the operating system's (`flock`), so that it ends with the process however that ends.
+"""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from app.kit.errors import ConflictError
+
+ADDRESS_FILE = "service.json"
+LOCK_FILE = "lock"
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a running service of this home answers, and the token of this start."""
+
+    url: str
+    token: str
+    pid: int
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Holds the home; `ConflictError` when another process has it."""
+    home.mkdir(parents=True, exist_ok=True)
+    handle = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(
+                f"another Promptward process is using {home}; stop it, or set PROMPTWARD_HOME to another folder"
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def publish(home: Path, address: Address) -> Path:
+    """Leaves the address for the command line (mode 0600, replaced atomically)."""
+    path = home / ADDRESS_FILE
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(msgspec.json.encode(address))
+    temporary.replace(path)
+    return path
+
+
+def running_service(home: Path) -> Address | None:
+    """The service that holds this home now; None when there is none (a file left by a killed one counts as none)."""
+    try:
+        address = msgspec.json.decode((home / ADDRESS_FILE).read_bytes(), type=Address)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    try:
+        with locked(home):
+            return None
+    except ConflictError:
+        return address

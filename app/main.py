@@ -1,0 +1,213 @@
+"""The only place that knows every room: wires the application, and runs it as a service or embedded."""
+
+import asyncio
+import importlib
+import importlib.util
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from litestar import Litestar, Router, get
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.response import Redirect
+from litestar.static_files import create_static_files_router
+
+from app.access import controller as access
+from app.access.guard import check_permissions, provide_caller, require_permission
+from app.access.idempotency import Idempotency
+from app.access.roles import PUBLIC
+from app.access.service import Authenticator, ensure_admin_key
+from app.kit import home, problems
+from app.kit.asgi import KeepEncodedSlash
+from app.kit.clock import Clock, utc_now
+from app.kit.db import make_engine, make_sessions, provide_session
+from app.kit.errors import UnavailableError
+from app.migrations import runner
+from app.settings import Settings
+
+DOCS = "/docs"
+MAX_BODY = 256 * 1024 * 1024
+
+
+@get("/health/live", opt={"permission": PUBLIC}, operation_id="live", tags=["Health"])
+async def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@get("/health/ready", opt={"permission": PUBLIC}, operation_id="ready", tags=["Health"])
+async def ready(state: State) -> dict[str, str]:
+    """The database answers and is at this program's revision."""
+    await runner.check(state.engine)
+    return {"status": "ok"}
+
+
+@get("/", opt={"permission": PUBLIC}, include_in_schema=False)
+async def index() -> Redirect:
+    return Redirect(DOCS)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    local_token: str | None = None,
+    on_first_key: Callable[[str], None] | None = None,
+) -> KeepEncodedSlash:
+    """The ASGI application. Nothing is opened before its lifespan starts.
+
+    `local_token` admits the owner of the home (the command line); a fresh one is made when none is given. With `on_first_key`
+    an admin key is made when there is none, and handed over this once.
+    """
+    engine = make_engine(settings.database_url)
+    sessions = make_sessions(engine)
+    state = State(
+        {
+            "settings": settings,
+            "engine": engine,
+            "sessions": sessions,
+            "clock": clock,
+            "local_token": local_token or home.new_token(),
+            "on_first_key": on_first_key,
+        }
+    )
+    state.authenticator = Authenticator(sessions, state.local_token, clock)
+    app = Litestar(
+        route_handlers=[live, ready, index, access.router, *_routers(), _static()],
+        dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
+        guards=[require_permission],
+        middleware=[Idempotency()],
+        exception_handlers=problems.exception_handlers,
+        openapi_config=_openapi(),
+        compression_config=CompressionConfig(backend="gzip", minimum_size=2048),
+        lifespan=[_lifespan],
+        state=state,
+        request_max_body_size=MAX_BODY,
+        logging_config=None,
+        debug=False,
+    )
+    check_permissions(app)
+    return KeepEncodedSlash(app)
+
+
+def _routers() -> list[Router]:
+    rooms = ("registry", "datasets", "generation", "runs", "gates")
+    found = [
+        r for r in rooms if importlib.util.find_spec(f"app.{r}") and importlib.util.find_spec(f"app.{r}.controller")
+    ]
+    return [importlib.import_module(f"app.{room}.controller").router for room in found]
+
+
+@asynccontextmanager
+async def _lifespan(app: Litestar) -> AsyncIterator[None]:
+    state = app.state
+    settings: Settings = state.settings
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(state.engine.dispose)
+        if settings.database_url.startswith("sqlite"):
+            _sqlite_folder(settings.database_url)
+            await runner.upgrade(state.engine)
+        else:
+            await runner.check(state.engine)
+        if settings.admin_key is not None or state.on_first_key is not None:
+            made = await ensure_admin_key(state.sessions, settings.admin_key, state.clock)
+            if made is not None:
+                state.on_first_key(made)
+        yield
+
+
+def _sqlite_folder(url: str) -> None:
+    path = url.partition("///")[2]
+    if path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _openapi() -> OpenAPIConfig:
+    static = f"{DOCS}/static"
+    return OpenAPIConfig(
+        title="Promptward",
+        version="0.1.0",
+        description="Prompts with their RAG and tool configuration: versioned, evaluated, judged.",
+        openapi_router=Router(DOCS, route_handlers=[], opt={"permission": PUBLIC}),
+        render_plugins=[
+            SwaggerRenderPlugin(
+                path="/",
+                js_url=f"{static}/swagger-ui-bundle.js",
+                css_url=f"{static}/swagger-ui.css",
+                standalone_preset_js_url=f"{static}/swagger-ui-standalone-preset.js",
+                favicon="<link rel='icon' href='data:,'>",
+            )
+        ],
+        components=Components(
+            security_schemes={"key": SecurityScheme(type="http", scheme="bearer", bearer_format="pw_<id>_<secret>")}
+        ),
+        security=[{"key": []}],
+        use_handler_docstrings=True,
+    )
+
+
+def _static() -> Router:
+    folder = Path(__file__).parent / "web" / "static" / "swagger-ui"
+    return create_static_files_router(f"{DOCS}/static", [folder], include_in_schema=False, opt={"permission": PUBLIC})
+
+
+class Embedded(NamedTuple):
+    """A started application in this process, and the token that opens it."""
+
+    app: KeepEncodedSlash
+    token: str
+
+
+@asynccontextmanager
+async def embedded(settings: Settings) -> AsyncIterator[Embedded]:
+    """The service inside this process, for commands that find none running. Holds the home as long as it lives."""
+    with home.locked(settings.home):
+        app = create_app(settings)
+        async with app.litestar.lifespan():
+            yield Embedded(app, app.litestar.state.local_token)
+
+
+async def serve(settings: Settings, on_start: Callable[[str], None], on_first_key: Callable[[str], None]) -> None:
+    """Runs the service until SIGTERM or SIGINT, then lets requests in flight end (30 s at most).
+
+    `on_start` gets the URL once it answers. Raises `ConflictError` when the home is taken, `OSError` when the port is.
+    """
+    import uvicorn
+
+    with home.locked(settings.home), socket.create_server((settings.host, settings.port), backlog=2048) as listener:
+        app = create_app(settings, on_first_key=on_first_key)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=30, server_header=False
+        )
+        server = uvicorn.Server(config)
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
+        url = f"http://{shown}:{port}"
+
+        async def announce() -> None:
+            while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
+                await asyncio.sleep(0.01)
+            home.publish(settings.home, home.Address(url, app.litestar.state.local_token, os.getpid()))
+            on_start(url)
+
+        announcing = asyncio.create_task(announce())
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            announcing.cancel()
+            (settings.home / home.ADDRESS_FILE).unlink(missing_ok=True)
+        if not server.started:
+            raise UnavailableError("the service could not start; the reason was logged above")
+
+
+def running_service(settings: Settings) -> home.Address | None:
+    """Where the service of this home answers, when one runs."""
+    return home.running_service(settings.home)
