@@ -1,0 +1,1 @@
+"""The one path from a bundle and variables to an answer."""

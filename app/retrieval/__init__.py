@@ -1,0 +1,1 @@
+"""Executing a RAG config: cut a corpus into chunks, index them once, retrieve."""
