@@ -14,6 +14,7 @@ A scorer is one frozen Struct in one file. Its fields are its arguments, its cla
 Callers use `score`, `score_batch` or, for judges, `score_with`; a scorer's author writes `measure` (or `judge`).
 """
 
+import functools
 import logging
 import math
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ import msgspec
 Status = Literal["ok", "error", "unscored", "skipped"]
 Direction = Literal["maximize", "minimize"]
 
-_log = logging.getLogger("evaluators")
+_logger = logging.getLogger("evaluators")
 
 # What each need is called in a Sample. The output is always part of the evidence and is not listed.
 FIELD_OF_NEED: dict[str, str] = {
@@ -68,6 +69,12 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     latency_ms: float | None = None
     cost_usd: float | None = None
     model: str | None = None
+
+    @property
+    def references(self) -> list[Any]:
+        """The alternatives of which the best counts: none, one, or several."""
+        alternatives = self.reference if isinstance(self.reference, list) else [self.reference]
+        return [each for each in alternatives if each is not None]
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,19 +229,23 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
         try:
             return self.measure(sample)
         except Exception as exc:
-            _log.exception("scorer %s failed", self.name)
-            return Score.error(f"the scorer {self.name} failed: {type(exc).__name__}: {exc}")
+            _logger.exception("scorer %s failed", self.name)
+            return self._defect(exc)
 
     def score_batch(self, samples: Sequence[Sample]) -> list[Score]:
         """Score many samples, in order; the same scores as one by one."""
-        reasons = [self.lacking(sample) for sample in samples] if self.requires else [None] * len(samples)
+        reasons = [self.lacking(sample) for sample in samples]
         present = [sample for sample, reason in zip(samples, reasons, strict=True) if reason is None]
         try:
-            measured = iter(self.measure_batch(present))
-        except Exception:
-            # One bad sample must not cost the others their scores; `score` finds and reports it.
-            measured = iter([self.score(sample) for sample in present])
-        return [next(measured) if reason is None else Score.skipped(reason) for reason in reasons]
+            measured = self.measure_batch(present)
+        except Exception:  # noqa: BLE001 - one bad sample must not cost the others their scores; `score` reports it
+            measured = [self.score(sample) for sample in present]
+        if len(measured) != len(present):
+            raise RuntimeError(f"scorer {self.name} gave {len(measured)} scores for {len(present)} samples")
+        if len(measured) == len(samples):
+            return measured
+        rest = iter(measured)
+        return [next(rest) if reason is None else Score.skipped(reason) for reason in reasons]
 
     def measure(self, sample: Sample) -> Score:
         """Score a sample that has all that the scorer requires. Written by each scorer."""
@@ -246,23 +257,43 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
 
     def lacking(self, sample: Sample) -> str | None:
         """Why the sample cannot be scored, or None. An empty list of alternatives is no reference."""
-        for need in sorted(self.requires):
-            value = getattr(sample, FIELD_OF_NEED[need])
-            if value is None or (need == "reference" and value == []):
-                return f"{self.name} needs {need.replace('_', ' ')}, and the sample has none"
+        for need, field in self._required_fields:
+            value = getattr(sample, field)
+            if value is None or (need == "reference" and isinstance(value, list) and not sample.references):
+                return f"{self.name}: the sample has no {need.replace('_', ' ')}"
         return None
+
+    @functools.cached_property
+    def _required_fields(self) -> tuple[tuple[str, str], ...]:
+        return tuple((need, FIELD_OF_NEED[need]) for need in sorted(self.requires))
+
+    def _defect(self, exc: Exception) -> Score:
+        return Score.error(f"the scorer {self.name} failed: {type(exc).__name__}: {exc}")
 
     def verdict(self, value: float) -> bool | None:
         """`passed` for a value: by the threshold, else 1 for binary scorers, else unknown (None)."""
         if self.threshold is None:
             return value == 1 if self.binary else None
-        return value >= self.threshold if self.value_range.direction == "maximize" else value <= self.threshold
+        return value >= self.threshold if self._range.direction == "maximize" else value <= self.threshold
 
     def scored(
         self, value: float, explanation: str = "", *, label: str | None = None, evidence: dict[str, Any] | None = None
     ) -> Score:
-        """A score with status `ok` and the verdict that the arguments imply."""
-        return Score.ok(value, explanation, passed=self.verdict(value), label=label, evidence=evidence)
+        """A score with status `ok` and the verdict that the arguments imply. Raises ValueError outside the range."""
+        low, high = self._range.low, self._range.high
+        if not (low <= value and (high is None or value <= high)):
+            raise ValueError(f"value {value} is not between {low:g} and {'any number' if high is None else high}")
+        return Score(
+            value=float(value),
+            passed=self.verdict(value),
+            label=label,
+            explanation=explanation,
+            evidence=evidence,
+        )
+
+    @functools.cached_property
+    def _range(self) -> ValueRange:
+        return self.value_range
 
 
 class JudgeReply(msgspec.Struct, frozen=True):
@@ -298,10 +329,10 @@ class Judge(Protocol):
 
 
 class JudgeScorer(Scorer, frozen=True):
-    """A scorer that asks a model: call `score_with`. `score` and `score_batch` report that a judge is missing."""
+    """A scorer that asks a model: await `score_with`. Without a judge (`score`, `score_batch`) its status is `error`."""
 
     async def score_with(self, sample: Sample, judge: Judge, sample_index: int = 0) -> Score:
-        """Score one sample with the judge. `sample_index` tells repeated judgements of one answer apart in keys."""
+        """Score one sample with the judge. `sample_index` tells repeated judgements of one answer apart."""
         reason = self.lacking(sample)
         if reason is not None:
             return Score.skipped(reason)
@@ -311,10 +342,13 @@ class JudgeScorer(Scorer, frozen=True):
             return Score.error(f"the judge could not be asked: {exc}")
         except JudgeTemplateError as exc:
             return Score.skipped(f"the instructions cannot be filled in: {exc}")
+        except Exception as exc:
+            _logger.exception("scorer %s failed", self.name)
+            return self._defect(exc)
 
     async def judge(self, sample: Sample, judge: Judge, sample_index: int) -> Score:
         """Judge a sample that has all that the scorer requires. Written by each judge scorer."""
         raise NotImplementedError(f"scorer {self.name} does not define judge()")
 
     def measure(self, sample: Sample) -> Score:
-        raise TypeError("this scorer needs a judge; await score_with(sample, judge)")
+        return Score.error(f"{self.name} asks a model and was given none")

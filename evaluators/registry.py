@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from evaluators.contract import NEEDS, JudgeScorer, ValueRange, Scorer, ScorerConfigError
+from evaluators.contract import NEEDS, JudgeScorer, Scorer, ScorerConfigError, ValueRange
 
 ENTRY_POINTS = "promptward.scorers"
 
@@ -169,7 +169,9 @@ def _register(found: dict[str, type[Scorer]], scorer: type[Scorer]) -> None:
         raise RegistryError(f"{where}: unknown needs {sorted(scorer.needs - NEEDS)}; known are {sorted(NEEDS)}")
     shadowed = sorted(set(scorer.__struct_fields__) & set(dir(Scorer)) - {"threshold"})
     if shadowed:
-        raise RegistryError(f"{where}: fields {shadowed} hide parts of Scorer; use msgspec.field(name=…) and another name")
+        raise RegistryError(
+            f"{where}: fields {shadowed} hide parts of Scorer; use msgspec.field(name=…) and another name"
+        )
     if name in found and found[name] is not scorer:
         other = f"{found[name].__module__}.{found[name].__qualname__}"
         raise RegistryError(f"two scorers are called {name!r}: {other} and {where}; rename or uninstall one")
