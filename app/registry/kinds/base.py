@@ -1,12 +1,15 @@
 """What a kind of artifact declares; everything else (versions, digests, labels, diff, sync, audit) it gets for free."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from app.kit.errors import FieldError, InvalidContentError
+
+
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
 
 
 class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -29,12 +32,17 @@ def _no_problems(_content: Any) -> Iterable[FieldError]:
     return ()
 
 
+def _no_disagreements(_content: Any, _pinned: Mapping[str, Any]) -> Iterable[FieldError]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of artifact.
 
     `deciding` names the top-level fields that decide an answer: only they enter a cell's key, so that a changed description,
-    tag or price costs no call. `problems` returns what the types cannot say, each with its JSON pointer.
+    tag or price costs no call. `problems` returns what the types cannot say, each with its JSON pointer; `disagreements` what
+    does not fit together with the contents that it refers to, which it gets by the pointer of their reference.
     """
 
     name: str
@@ -44,6 +52,7 @@ class Kind:
     deciding: tuple[str, ...] = ()
     references: Callable[[Any], Iterable[Reference]] = _no_references
     problems: Callable[[Any], Iterable[FieldError]] = _no_problems
+    disagreements: Callable[[Any, Mapping[str, Any]], Iterable[FieldError]] = _no_disagreements
 
     def parse(self, data: Any, pointer: str = "") -> Any:
         """The content Struct of plain data; `InvalidContentError` with the pointer of the bad field otherwise."""

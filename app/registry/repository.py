@@ -1,0 +1,192 @@
+"""Named queries over one project's artifacts."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.kit.db import batched_by_variables, insert_rows
+from app.registry.contents import Prepared
+from app.registry.kinds import kinds
+from app.registry.schemas import Artifact
+from app.registry.tables import ArtifactRow, ArtifactTagRow, ContentRow, LabelRow, ReferenceRow, VersionRow
+
+
+class Repository:
+    def __init__(self, session: AsyncSession, project_id: str) -> None:
+        self.session = session
+        self.project_id = project_id
+
+    async def lock(self) -> None:
+        """Makes this transaction the only one that changes this project's artifacts until it ends.
+
+        One lock for all of them: no order of locks can deadlock, and numbers have no gaps. On SQLite it is the database's
+        write lock, taken by a write that changes nothing (it works within a transaction that has begun, as `writing` cannot).
+        """
+        if self.session.get_bind().dialect.name == "postgresql":
+            statement = text("SELECT pg_advisory_xact_lock(hashtextextended('registry ' || :project, 0))")
+            await self.session.execute(statement, {"project": self.project_id})
+        else:
+            await self.session.execute(text("DELETE FROM protected_label WHERE 0"))
+
+    async def artifact(self, kind: str, name: str) -> ArtifactRow | None:
+        return await self.session.get(ArtifactRow, (self.project_id, kind, name), populate_existing=True)
+
+    async def same_folded(self, kind: str, name: str) -> str | None:
+        """The name that is there already, in whatever case."""
+        query = select(col(ArtifactRow.name)).where(
+            *self._of(ArtifactRow, kind), col(ArtifactRow.folded) == name.lower()
+        )
+        return await self.session.scalar(query)
+
+    async def names(self, kind: str) -> list[str]:
+        query = select(col(ArtifactRow.name)).where(
+            *self._of(ArtifactRow, kind), col(ArtifactRow.archived_at).is_(None)
+        )
+        return list(await self.session.scalars(query.order_by(col(ArtifactRow.name))))
+
+    async def artifacts(self, kind: str) -> list[ArtifactRow]:
+        return list(await self.session.scalars(select(ArtifactRow).where(*self._of(ArtifactRow, kind))))
+
+    async def version(
+        self, kind: str, name: str, *, number: int | None = None, label: str | None = None
+    ) -> tuple[VersionRow, ContentRow] | None:
+        """A version by number or label, else the latest."""
+        query = self._versions(kind, name)
+        if number is not None:
+            query = query.where(col(VersionRow.number) == number)
+        elif label is not None:
+            query = query.join(
+                LabelRow,
+                (col(LabelRow.project_id) == VersionRow.project_id)
+                & (col(LabelRow.kind) == VersionRow.kind)
+                & (col(LabelRow.name) == VersionRow.name)
+                & (col(LabelRow.number) == VersionRow.number),
+            ).where(col(LabelRow.label) == label)
+        else:
+            query = query.join(
+                ArtifactRow,
+                (col(ArtifactRow.project_id) == VersionRow.project_id)
+                & (col(ArtifactRow.kind) == VersionRow.kind)
+                & (col(ArtifactRow.name) == VersionRow.name)
+                & (col(ArtifactRow.latest) == VersionRow.number),
+            )
+        found = (await self.session.execute(query)).first()
+        return None if found is None else (found[0], found[1])
+
+    async def versions_by_digest(self, kind: str, name: str, prefix: str) -> list[tuple[VersionRow, ContentRow]]:
+        """Versions of a name whose digest starts so, newest first."""
+        query = self._versions(kind, name).where(*_starts(VersionRow, prefix)).order_by(col(VersionRow.number).desc())
+        return [(version, content) for version, content in (await self.session.execute(query)).all()]
+
+    async def contents(self, kind: str, prefix: str, limit: int = 2) -> list[ContentRow]:
+        query = select(ContentRow).where(*self._of(ContentRow, kind), *_starts(ContentRow, prefix)).limit(limit)
+        return list(await self.session.scalars(query))
+
+    async def labels(self, kind: str, name: str) -> dict[str, int]:
+        """Where each label of a name points."""
+        query = select(LabelRow.label, LabelRow.number).where(*self._named(LabelRow, kind, name))
+        return {
+            label: number for label, number in (await self.session.execute(query.order_by(col(LabelRow.label)))).all()
+        }
+
+    async def labels_of(self, kind: str, names: Sequence[str]) -> dict[str, dict[str, int]]:
+        """The same for many names."""
+        found: dict[str, dict[str, int]] = {name: {} for name in names}
+        for some in batched_by_variables(names):
+            query = select(LabelRow.name, LabelRow.label, LabelRow.number).where(
+                *self._of(LabelRow, kind), col(LabelRow.name).in_(some)
+            )
+            for name, label, number in (await self.session.execute(query.order_by(col(LabelRow.label)))).all():
+                found[name][label] = number
+        return found
+
+    async def store(self, prepared: Prepared, now: Any) -> None:
+        """Keeps a content, unless it is there, and what it refers to."""
+        await insert_rows(
+            self.session,
+            ContentRow,
+            [
+                {
+                    "project_id": self.project_id,
+                    "kind": prepared.kind.name,
+                    "digest": prepared.digest,
+                    "body": prepared.body,
+                    "pins": prepared.pins,
+                    "deciding_pins": prepared.deciding_pins,
+                    "created_at": now,
+                }
+            ],
+            ignore_existing=True,
+        )
+        references = [
+            {
+                "project_id": self.project_id,
+                "kind": prepared.kind.name,
+                "digest": prepared.digest,
+                "pointer": reference.pointer,
+                "to_kind": reference.kind,
+                "to_digest": prepared.pins[reference.pointer],
+            }
+            for reference in prepared.kind.references(prepared.content)
+        ]
+        await insert_rows(self.session, ReferenceRow, references, ignore_existing=True)
+
+    async def replace_tags(self, kind: str, name: str, tags: Iterable[str]) -> None:
+        wanted = set(tags)
+        rows = list(await self.session.scalars(select(ArtifactTagRow).where(*self._named(ArtifactTagRow, kind, name))))
+        for row in rows:
+            if row.tag not in wanted:
+                await self.session.delete(row)
+        known = {row.tag for row in rows}
+        for tag in sorted(wanted - known):
+            self.session.add(ArtifactTagRow(project_id=self.project_id, kind=kind, name=name, tag=tag))
+
+    async def version_rows(self, kind: str, name: str, below: int | None, limit: int) -> list[VersionRow]:
+        query = select(VersionRow).where(*self._named(VersionRow, kind, name))
+        if below is not None:
+            query = query.where(col(VersionRow.number) < below)
+        return list(await self.session.scalars(query.order_by(col(VersionRow.number).desc()).limit(limit)))
+
+    async def count(self, kind: str, name: str) -> int:
+        query = select(func.count()).select_from(VersionRow).where(*self._named(VersionRow, kind, name))
+        return await self.session.scalar(query) or 0
+
+    def _versions(self, kind: str, name: str) -> Select[tuple[VersionRow, ContentRow]]:
+        return (
+            select(VersionRow, ContentRow)
+            .join(
+                ContentRow,
+                (col(ContentRow.project_id) == VersionRow.project_id)
+                & (col(ContentRow.kind) == VersionRow.kind)
+                & (col(ContentRow.digest) == VersionRow.digest),
+            )
+            .where(*self._named(VersionRow, kind, name))
+        )
+
+    def _of(self, table: Any, kind: str) -> tuple[Any, Any]:
+        return col(table.project_id) == self.project_id, col(table.kind) == kind
+
+    def _named(self, table: Any, kind: str, name: str) -> tuple[Any, Any, Any]:
+        return (*self._of(table, kind), col(table.name) == name)
+
+
+def artifact_of(content: ContentRow, name: str | None = None, number: int | None = None) -> Artifact:
+    """A stored content with its Struct decoded."""
+    return Artifact(
+        kind=content.kind,
+        name=name,
+        number=number,
+        digest=content.digest,
+        content=msgspec.json.decode(content.body, type=kinds()[content.kind].content),
+        pins=content.pins,
+        deciding_pins=content.deciding_pins,
+    )
+
+
+def _starts(table: Any, prefix: str) -> tuple[Any, Any]:
+    # "g" follows every hex digit, so this is a range that an index serves.
+    return col(table.digest) >= prefix, col(table.digest) < prefix + "g"

@@ -1,0 +1,141 @@
+"""What the wire and the other rooms know of artifacts."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """One immutable content, found by a reference. A draft has no number, and no name when it was found by its digest.
+
+    `content` is the kind's Struct; `pins` maps the JSON pointer of each reference in it to the digest it stands for.
+    """
+
+    kind: str
+    name: str | None
+    number: int | None
+    digest: str
+    content: Any
+    pins: dict[str, str]
+    deciding_pins: dict[str, str]
+
+    @property
+    def ref(self) -> str:
+        """How messages and records name it."""
+        if self.name is None:
+            return self.digest
+        return f"{self.name}@{self.number}" if self.number is not None else f"{self.name}@{self.digest[:19]}"
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One version as the API shows it; `content` is kept as the encoded JSON it is stored as."""
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+    labels: list[str]
+    content: msgspec.Raw
+    pins: dict[str, str]
+    message: str
+    author: str
+    created_at: datetime
+    source: dict[str, Any]
+
+
+class VersionSummary(msgspec.Struct, frozen=True):
+    """One version in a list: everything but its content."""
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+    labels: list[str]
+    message: str
+    author: str
+    created_at: datetime
+    source: dict[str, Any]
+
+
+class ArtifactRead(msgspec.Struct, frozen=True):
+    """A name: its latest version's number, digest, description and tags, and where its labels point."""
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+    description: str
+    tags: list[str]
+    labels: dict[str, int]
+    created_at: datetime
+    updated_at: datetime
+    archived_at: datetime | None
+
+
+class VersionCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`labels` are put on the version that results, whether it is new or not."""
+
+    content: dict[str, Any]
+    message: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
+    labels: list[str] = []
+
+
+class LabelRead(msgspec.Struct, frozen=True):
+    """Where a label points. A protected one is an environment's and moves by a release alone."""
+
+    label: str
+    version: int
+    digest: str
+    protected: bool
+    moved_at: datetime
+    moved_by: str
+
+
+class LabelMove(msgspec.Struct, frozen=True):
+    """One move: `from` is null when the label was set first, `to` when it was removed."""
+
+    label: str
+    from_: int | None = msgspec.field(name="from")
+    to: int | None
+    who: str
+    when: datetime
+    reason: str
+
+
+class LabelPut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`version` is a number, or a label or digest of the same artifact."""
+
+    version: int | str
+    reason: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
+
+
+class LabelDelete(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One operation of a JSON Patch (RFC 6902) with what stood there before; applied in order they give the target."""
+
+    path: str
+    op: str
+    before: Any
+    after: Any
+
+
+class PinChange(msgspec.Struct, frozen=True):
+    """A reference at `path` that stands for another content now; null where there was or is none."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+class Diff(msgspec.Struct, frozen=True):
+    """`from` and `to` are version numbers (or a draft's digest). `unified` is for reading."""
+
+    from_: int | str = msgspec.field(name="from")
+    to: int | str
+    changes: list[Change]
+    pins: list[PinChange]
+    unified: str

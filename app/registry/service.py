@@ -1,0 +1,287 @@
+"""The one mechanism of all kinds: immutable contents, numbered versions, references that are pinned when a version is made."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.clock import Clock, utc_now
+from app.kit.digests import DIGEST_PREFIX
+from app.kit.errors import ConflictError, FieldError, NotFoundError
+from app.registry import contents
+from app.registry.contents import Prepared, deciding
+from app.registry.kinds import kinds
+from app.registry.labels import Labels
+from app.registry.names import Ref, checked_name, name_problem, parse_ref, parse_version
+from app.registry.repository import Repository, artifact_of
+from app.registry.schemas import Artifact, Version
+from app.registry.tables import ArtifactRow, ContentRow, VersionRow
+
+__all__ = ["Artifact", "Prepared", "Registry", "Version", "deciding"]
+
+Lookup = Callable[[str, str], Awaitable[Artifact]]
+"""`(kind, reference) -> what it stands for`; raises `NotFoundError`."""
+
+FROM_API = {"via": "api"}
+
+
+class Registry:
+    """The artifacts of one project, within the caller's transaction."""
+
+    def __init__(self, session: AsyncSession, project_id: str, *, actor: str = "", clock: Clock = utc_now) -> None:
+        self.repository = Repository(session, project_id)
+        self.labels = Labels(self.repository, actor, clock)
+        self._session, self._actor, self._clock = session, actor, clock
+
+    # Reading
+
+    async def resolve(self, kind: str, ref: str) -> Artifact:
+        """What `name`, `name@7`, `name@label` or `name@sha256:…` stands for; a digest also finds a draft.
+
+        Raises `NotFoundError` that names the reference and what exists instead.
+        """
+        try:
+            parsed = parse_ref(ref)
+        except ValueError as error:
+            raise NotFoundError(f"{ref!r} is no reference to a {_words(kind)}: {error}") from error
+        version, content = await self._find(kind, parsed)
+        return artifact_of(content, parsed.name, None if version is None else version.number)
+
+    async def by_digest(self, kind: str, digest: str) -> Artifact:
+        """A content, versioned or draft, by its whole digest."""
+        found = await self.repository.contents(kind, digest, 1) if len(digest) == len(DIGEST_PREFIX) + 64 else []
+        if not found:
+            raise NotFoundError(f"no {_words(kind)} has the digest {digest!r}")
+        return artifact_of(found[0])
+
+    async def version(self, kind: str, name: str, ref: str) -> Version:
+        """One version by what stands behind the `@`: a number, a label, a digest, or `latest`."""
+        try:
+            parsed = Ref(name, *parse_version(ref))
+        except ValueError as error:
+            raise NotFoundError(str(error)) from error
+        version, content = await self._find(kind, parsed)
+        if version is None:
+            raise NotFoundError(f"{content.digest} is a draft, not a version of {name!r}")
+        return await self._read(version, content)
+
+    async def known(self, kind: str, name: str) -> ArtifactRow:
+        """The artifact of that name, or a `NotFoundError` that names what exists."""
+        row = None if name_problem(name) else await self.repository.artifact(kind, name)
+        if row is None:
+            raise NotFoundError(await self._no_such_name(kind, name))
+        return row
+
+    # Writing
+
+    async def prepare(
+        self, kind: str, content: dict[str, Any], *, pointer: str = "", lookup: Lookup | None = None
+    ) -> Prepared:
+        """Checks a content and pins its references; stores nothing.
+
+        `pointer` stands before the pointers of errors; `lookup` resolves references in place of the registry.
+        Raises `InvalidContentError`.
+        """
+        declared = kinds()[kind]
+        parsed = contents.parse(declared, content, pointer)
+        pinned: dict[str, Artifact] = {}
+        problems: list[FieldError] = []
+        for reference in declared.references(parsed):
+            try:
+                pinned[reference.pointer] = await (lookup or self.resolve)(reference.kind, reference.ref)
+            except NotFoundError as error:
+                problems.append(FieldError(pointer + reference.pointer, error.detail))
+        if not problems:
+            referred = {where: artifact.content for where, artifact in pinned.items()}
+            problems = [FieldError(pointer + p.pointer, p.detail) for p in declared.disagreements(parsed, referred)]
+        if problems:
+            raise contents.several(problems)
+        return contents.prepare(declared, parsed, pinned)
+
+    async def draft(self, kind: str, content: dict[str, Any], *, pointer: str = "") -> Artifact:
+        """Keeps a content by its digest, without a version; its references are pinned all the same."""
+        await self.repository.lock()
+        prepared = await self.prepare(kind, content, pointer=pointer)
+        await self.store(prepared)
+        return prepared.artifact()
+
+    async def store(self, prepared: Prepared) -> None:
+        await self.repository.store(prepared, self._clock())
+
+    async def create_version(
+        self,
+        kind: str,
+        name: str,
+        content: dict[str, Any],
+        message: str = "",
+        labels: Iterable[str] = (),
+        *,
+        pointer: str = "",
+        source: dict[str, Any] | None = None,
+    ) -> tuple[Version, bool]:
+        """A new version; or, with False, the latest one when that is what the content is."""
+        checked_name(name)
+        labels = list(labels)
+        await self.labels.require_free(kind, name, labels)
+        await self.repository.lock()
+        prepared = await self.prepare(kind, content, pointer=pointer)
+        return await self.add_version(name, prepared, message, labels, source=source)
+
+    async def add_version(
+        self,
+        name: str,
+        prepared: Prepared,
+        message: str = "",
+        labels: Iterable[str] = (),
+        *,
+        source: dict[str, Any] | None = None,
+    ) -> tuple[Version, bool]:
+        """The same for a prepared content. The caller holds the lock, and has checked name and labels."""
+        kind, now = prepared.kind.name, self._clock()
+        row = await self.repository.artifact(kind, name)
+        if row is None and (taken := await self.repository.same_folded(kind, name)):
+            raise ConflictError(
+                f"the name {taken!r} exists; {name!r} differs from it only by upper and lower case, which file systems confuse"
+            )
+        created = row is None or row.digest != prepared.digest
+        if created:
+            await self.store(prepared)
+            row = await self._next(name, row, prepared, message, source or FROM_API, now)
+        assert row is not None
+        row.archived_at = None  # a name that gets content again is in use again
+        await self._session.flush()
+        for label in labels:
+            await self.labels.put(kind, name, label, row.latest, message)
+        found = await self.repository.version(kind, name)
+        assert found is not None
+        return await self._read(*found), created
+
+    async def archive(self, kind: str, name: str) -> None:
+        """Takes a name out of lists. Its versions stay, and references to them still resolve."""
+        await self.repository.lock()
+        row = await self.known(kind, name)
+        row.archived_at = row.archived_at or self._clock()
+        await self._session.flush()
+
+    # Inside
+
+    async def _next(
+        self,
+        name: str,
+        row: ArtifactRow | None,
+        prepared: Prepared,
+        message: str,
+        source: dict[str, Any],
+        now: Any,
+    ) -> ArtifactRow:
+        kind, project_id = prepared.kind.name, self.repository.project_id
+        description = str(prepared.plain.get("description", ""))
+        tags = [str(tag) for tag in prepared.plain.get("tags", [])]
+        if row is None:
+            row = ArtifactRow(
+                project_id=project_id,
+                kind=kind,
+                name=name,
+                folded=name.lower(),
+                latest=0,
+                digest="",
+                description="",
+                tags=[],
+                search="",
+                created_at=now,
+                updated_at=now,
+            )
+            self._session.add(row)
+        row.latest += 1
+        row.digest, row.description, row.tags, row.updated_at = prepared.digest, description, tags, now
+        row.search = "\n".join([name, *_texts(prepared.plain)]).casefold()
+        await self._session.flush()
+        await self.repository.replace_tags(kind, name, tags)
+        self._session.add(
+            VersionRow(
+                project_id=project_id,
+                kind=kind,
+                name=name,
+                number=row.latest,
+                digest=prepared.digest,
+                message=message,
+                author=self._actor,
+                created_at=now,
+                source=source,
+            )
+        )
+        await self._session.flush()
+        return row
+
+    async def _find(self, kind: str, ref: Ref) -> tuple[VersionRow | None, ContentRow]:
+        if ref.digest is None:
+            found = await self.repository.version(kind, ref.name, number=ref.number, label=ref.label)
+            if found is None:
+                raise NotFoundError(await self._no_such(kind, ref))
+            return found
+        versions = await self.repository.versions_by_digest(kind, ref.name, ref.digest)
+        drafts = [] if versions else await self.repository.contents(kind, ref.digest)
+        digests = sorted({version.digest for version, _ in versions} | {draft.digest for draft in drafts})
+        if not digests:
+            raise NotFoundError(await self._no_such(kind, ref))
+        if len(digests) > 1:
+            raise NotFoundError(f"{ref.digest} is the start of several digests ({', '.join(digests)}); give more of it")
+        return versions[0] if versions else (None, drafts[0])
+
+    async def _read(self, version: VersionRow, content: ContentRow) -> Version:
+        labels = await self.repository.labels(version.kind, version.name)
+        return Version(
+            kind=version.kind,
+            name=version.name,
+            version=version.number,
+            digest=version.digest,
+            labels=[label for label, number in labels.items() if number == version.number],
+            content=msgspec.Raw(content.body),
+            pins=content.pins,
+            message=version.message,
+            author=version.author,
+            created_at=version.created_at,
+            source=version.source,
+        )
+
+    async def _no_such(self, kind: str, ref: Ref) -> str:
+        row = await self.repository.artifact(kind, ref.name)
+        if row is None:
+            return await self._no_such_name(kind, ref.name)
+        wanted = (
+            f"version {ref.number}" if ref.number else f"label {ref.label!r}" if ref.label else f"digest {ref.digest}"
+        )
+        labels = ", ".join(await self.repository.labels(kind, ref.name)) or "none"
+        numbers = "version 1" if row.latest == 1 else f"versions 1 to {row.latest}"
+        return f"{_words(kind)} {ref.name!r} has no {wanted}; it has {numbers}, labels: {labels}"
+
+    async def _no_such_name(self, kind: str, name: str) -> str:
+        from rapidfuzz import process
+
+        names = await self.repository.names(kind)
+        near = [found for found, _, _ in process.extract(name, names, processor=str.lower, limit=3, score_cutoff=70)]
+        if near:
+            hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
+        elif names:
+            hint = f"there are: {', '.join(names[:10])}" + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        else:
+            hint = "there is none yet"
+        return f"there is no {_words(kind)} {name!r}; {hint}"
+
+
+def _words(kind: str) -> str:
+    return {"rag_config": "RAG config"}.get(kind, kind.replace("_", " "))
+
+
+def _texts(value: Any) -> Iterable[str]:
+    """Every string in plain data, for search."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
