@@ -25,8 +25,8 @@ class CandidateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     """
 
     prompt: str | Draft
-    rag_config: str | Draft | None | UnsetType = UNSET
-    tool_config: str | Draft | None | UnsetType = UNSET
+    rag_config: str | Draft | UnsetType | None = UNSET
+    tool_config: str | Draft | UnsetType | None = UNSET
     endpoint: str | Draft | None = None
     params: dict[str, Any] = {}
 

@@ -1,7 +1,7 @@
 """Why a call gave no answer.
 
-    EndpointError     infrastructure: an errored cell, never a score
-    ModelFaultError   the model's own fault: a failed cell, scored 0
+EndpointError     infrastructure: an errored cell, never a score
+ModelFaultError   the model's own fault: a failed cell, scored 0
 """
 
 from typing import Literal
@@ -31,7 +31,13 @@ class EndpointError(UpstreamError):
     """
 
     def __init__(
-        self, kind: EndpointErrorKind, detail: str, *, retryable: bool = False, status: int | None = None, retry_after_s: float | None = None
+        self,
+        kind: EndpointErrorKind,
+        detail: str,
+        *,
+        retryable: bool = False,
+        status: int | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(detail)
         self.kind = kind
