@@ -22,6 +22,15 @@ class Plan(NamedTuple):
     repeats: int | None
 
 
+class Runs(NamedTuple):
+    """How much of a unit's variance comes from running a case only so often: `within` with one run per side, `noise`
+    with the `repeats` there are."""
+
+    within: float
+    noise: float
+    repeats: int
+
+
 @lru_cache(maxsize=1)
 def _sizes() -> Floats:
     """Every size to 400, then steps of one per cent to a million: fine enough for advice, quick to search."""
@@ -62,21 +71,19 @@ def plan(
     n: int,
     alpha: float = 0.05,
     worst: float = 1.0,
-    within: float | None = None,
-    repeats: int = 1,
+    runs: Runs | None = None,
 ) -> Plan:
     """What would let a rule pass, given `n` units whose values have standard deviation `sd`.
 
     `distance` is how far the assumed truth lies on the good side of the limit (the margin, when nothing changed).
-    `within` is the part of a unit's variance that one run per side contributes; it is known from two runs on.
-    Fewer repeats than there are (`repeats`) are never advised.
+    `runs` is known when there are two runs or more; without it no number of repeats can be advised.
     """
     units = n_needed(sd, distance, alpha, worst=worst)
-    if within is None:
+    if runs is None:
         return Plan(units, None)
-    between = max(0.0, sd * sd - within / repeats)
-    for more in range(repeats + 1, MOST_REPEATS + 1):
-        enough = n_needed(sqrt(between + within / more), distance, alpha, worst=worst)
+    between = max(0.0, sd * sd - runs.noise)
+    for repeats in range(runs.repeats + 1, MOST_REPEATS + 1):
+        enough = n_needed(sqrt(between + runs.within / repeats), distance, alpha, worst=worst)
         if enough is not None and enough <= n:
-            return Plan(units, more)
+            return Plan(units, repeats)
     return Plan(units, None)

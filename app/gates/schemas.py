@@ -1,0 +1,76 @@
+"""The verdict record: what a gate decided, rule by rule, and why."""
+
+from typing import Literal
+
+import msgspec
+
+from app.registry.kinds.gate_policy import Stage
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+RuleOutcome = Literal["pass", "fail", "inconclusive", "not_applicable"]
+Cause = Literal["undecided", "unmet", "incomplete"]
+
+
+class Needed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What could turn an inconclusive rule into a pass: that many further `cases`, or that many `repeats` in all per
+    case and side; null where no number would do. `provable_margin` is the margin that the evidence proves already,
+    in other words the largest drop that it could have missed."""
+
+    cases: int | None = None
+    repeats: int | None = None
+    provable_margin: float | None = None
+
+
+class RuleVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One judged rule.
+
+    `id` is the JSON pointer of the rule in the policy, followed by endpoint and slice where it was judged apart.
+    In comparisons `estimate`, `low`, `high` are differences oriented so that below zero is worse, whatever the metric's
+    direction; in floors, rates and ratios they are plain amounts. `low` and `high` are one-sided bounds at
+    `confidence`; `assurance` is the highest confidence at which the rule would have passed. `target` is the limit the
+    policy sets (margins as the positive number written there). `beyond`: the estimate alone is on the wrong side.
+    `missing` and `skipped` count cases that are not among the `n`. `cause` says why a rule is inconclusive: not enough
+    evidence yet (`undecided`), something that more cases will not mend (`unmet`), lost or unfinished cells
+    (`incomplete`).
+    """
+
+    id: str
+    rule: str
+    strength: Literal["prove", "guard", "report", "precondition"]
+    verdict: RuleOutcome
+    metric: str | None = None
+    endpoint: str | None = None
+    slice: str | None = None
+    target: float | None = None
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    assurance: float | None = None
+    p_worse: float | None = None
+    p_worse_holm: float | None = None
+    n: int = 0
+    n_clusters: int = 0
+    repeats: int = 0
+    missing: int = 0
+    skipped: int = 0
+    width: float | None = None
+    beyond: bool = False
+    needed: Needed | None = None
+    method: str | None = None
+    seed: int | None = None
+    cases: tuple[str, ...] = ()
+    cause: Cause | None = None
+    reason: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The decision about one candidate. `pins` are the digests it is about, `looks` the looks at the evidence taken so
+    far, `tries` how often this candidate's name was judged on this data."""
+
+    verdict: Outcome
+    stage: Stage
+    rules: tuple[RuleVerdict, ...]
+    pins: dict[str, str]
+    looks: int = 1
+    tries: int = 1
