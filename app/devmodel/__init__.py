@@ -106,3 +106,8 @@ Server options (`Options`): latency, rate limit, fail rate and kind, required AP
 * suffix parameters: ``latency_ms``, ``chunk_ms`` (between stream chunks), ``fail`` (repeatable), ``retry_after`` (seconds).
 * ``GET /stats`` → ``{calls, in_flight, most_in_flight, faults: {kind: n}, by_model: {id: n}}``; ``DELETE /stats`` sets it back.
 """
+
+from app.devmodel.app import DevModel, Options, create_devmodel
+from app.devmodel.server import running_devmodel, serve
+
+__all__ = ["DevModel", "Options", "create_devmodel", "running_devmodel", "serve"]

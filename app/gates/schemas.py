@@ -74,3 +74,17 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pins: dict[str, str]
     looks: int = 1
     tries: int = 1
+
+
+class GateRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often one kind of gate decided what about one change, over many small suites. `true_change` is the mean
+    difference in the cases that the suites were drawn from."""
+
+    gate: str
+    change: str
+    true_change: float
+    suites: int
+    size: int
+    blocked: int
+    passed: int
+    inconclusive: int

@@ -26,7 +26,6 @@ FILTERS = frozenset(
 )
 TESTS = frozenset({"defined", "undefined", "none", "string", "number"})
 STATEMENTS = frozenset({"if", "elif", "else", "endif", "for", "endfor"})
-LOOP_FIELDS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem"})
 MAX_SOURCE = 256 * 1024
 MAX_OUTPUT = 1024 * 1024
 MAX_TOKENS_OF_A_TAG = 100

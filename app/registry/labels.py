@@ -69,12 +69,12 @@ class Labels:
         await self.require_free(kind, name, [label])
         await self._repository.lock()
         if await self._row(kind, name, label) is None:
-            await self._raise_missing(kind, name, label)
+            raise await self._missing(kind, name, label)
         await self._move(kind, name, label, None, reason)
 
     async def listed(self, kind: str, name: str) -> list[LabelRead]:
         query = (
-            select(LabelRow, VersionRow.digest)
+            select(LabelRow, col(VersionRow.digest))
             .join(
                 VersionRow,
                 (col(VersionRow.project_id) == LabelRow.project_id)
@@ -95,7 +95,7 @@ class Labels:
         for found in await self.listed(kind, name):
             if found.label == label:
                 return found
-        return await self._raise_missing(kind, name, label)
+        raise await self._missing(kind, name, label)
 
     async def history(self, kind: str, name: str, label: str, limit: int, cursor: str | None) -> Page[LabelMove]:
         """Every move, newest first."""
@@ -106,7 +106,7 @@ class Labels:
             query = query.where(col(LabelMoveRow.id) < decode_cursor(cursor, (int,))[0])
         rows = list(await self._session.scalars(query.order_by(col(LabelMoveRow.id).desc()).limit(limit + 1)))
         if not rows and cursor is None:
-            await self._raise_missing(kind, name, label)
+            raise await self._missing(kind, name, label)
         moves = [LabelMove(r.label, r.from_number, r.to_number, r.moved_by, r.moved_at, r.reason) for r in rows[:limit]]
         return Page(moves, encode_cursor(rows[limit - 1].id) if len(rows) > limit else None)
 
@@ -152,9 +152,9 @@ class Labels:
         identity = (self._repository.project_id, kind, name, label)
         return await self._session.get(LabelRow, identity, populate_existing=True)
 
-    async def _raise_missing(self, kind: str, name: str, label: str) -> Any:
+    async def _missing(self, kind: str, name: str, label: str) -> NotFoundError:
         labels = ", ".join(await self._repository.labels(kind, name)) or "none"
-        raise NotFoundError(f"{name!r} has no label {label!r}; its labels: {labels}")
+        return NotFoundError(f"{name!r} has no label {label!r}; its labels: {labels}")
 
     def _of(self, table: Any, kind: str) -> tuple[Any, Any]:
         return col(table.project_id) == self._repository.project_id, col(table.kind) == kind

@@ -24,7 +24,7 @@ class Repository:
         """Makes this transaction the only one that changes this project's artifacts until it ends.
 
         One lock for all of them: no order of locks can deadlock, and numbers have no gaps. On SQLite it is the database's
-        write lock, taken by a write that changes nothing (it works within a transaction that has begun, as `writing` cannot).
+        write lock, taken by a write that changes nothing (which works in a transaction that has begun, as `writing` cannot).
         """
         if self.session.get_bind().dialect.name == "postgresql":
             statement = text("SELECT pg_advisory_xact_lock(hashtextextended('registry ' || :project, 0))")
@@ -88,16 +88,14 @@ class Repository:
 
     async def labels(self, kind: str, name: str) -> dict[str, int]:
         """Where each label of a name points."""
-        query = select(LabelRow.label, LabelRow.number).where(*self._named(LabelRow, kind, name))
-        return {
-            label: number for label, number in (await self.session.execute(query.order_by(col(LabelRow.label)))).all()
-        }
+        query = select(col(LabelRow.label), col(LabelRow.number)).where(*self._named(LabelRow, kind, name))
+        return dict((await self.session.execute(query.order_by(col(LabelRow.label)))).tuples().all())
 
     async def labels_of(self, kind: str, names: Sequence[str]) -> dict[str, dict[str, int]]:
         """The same for many names."""
         found: dict[str, dict[str, int]] = {name: {} for name in names}
         for some in batched_by_variables(names):
-            query = select(LabelRow.name, LabelRow.label, LabelRow.number).where(
+            query = select(col(LabelRow.name), col(LabelRow.label), col(LabelRow.number)).where(
                 *self._of(LabelRow, kind), col(LabelRow.name).in_(some)
             )
             for name, label, number in (await self.session.execute(query.order_by(col(LabelRow.label)))).all():
@@ -155,7 +153,7 @@ class Repository:
         query = select(func.count()).select_from(VersionRow).where(*self._named(VersionRow, kind, name))
         return await self.session.scalar(query) or 0
 
-    def _versions(self, kind: str, name: str) -> Select[tuple[VersionRow, ContentRow]]:
+    def _versions(self, kind: str, name: str) -> Select[VersionRow, ContentRow]:
         return (
             select(VersionRow, ContentRow)
             .join(

@@ -1,4 +1,4 @@
-"""The one mechanism of all kinds: immutable contents, numbered versions, references that are pinned when a version is made."""
+"""The one mechanism of all kinds: immutable contents, numbered versions, references pinned when a version is made."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from app.registry import contents
 from app.registry.contents import Prepared, deciding
 from app.registry.kinds import kinds
 from app.registry.labels import Labels
-from app.registry.names import Ref, checked_name, name_problem, parse_ref, parse_version
+from app.registry.names import LATEST, Ref, checked_name, name_problem, parse_ref, parse_version
 from app.registry.repository import Repository, artifact_of
 from app.registry.schemas import Artifact, Version
 from app.registry.tables import ArtifactRow, ContentRow, VersionRow
@@ -142,20 +142,17 @@ class Registry:
         row = await self.repository.artifact(kind, name)
         if row is None and (taken := await self.repository.same_folded(kind, name)):
             raise ConflictError(
-                f"the name {taken!r} exists; {name!r} differs from it only by upper and lower case, which file systems confuse"
+                f"the name {taken!r} exists; {name!r} differs from it only by upper and lower case, which files confuse"
             )
         created = row is None or row.digest != prepared.digest
-        if created:
+        if row is None or row.digest != prepared.digest:
             await self.store(prepared)
             row = await self._next(name, row, prepared, message, source or FROM_API, now)
-        assert row is not None
         row.archived_at = None  # a name that gets content again is in use again
         await self._session.flush()
         for label in labels:
             await self.labels.put(kind, name, label, row.latest, message)
-        found = await self.repository.version(kind, name)
-        assert found is not None
-        return await self._read(*found), created
+        return await self.version(kind, name, LATEST), created
 
     async def archive(self, kind: str, name: str) -> None:
         """Takes a name out of lists. Its versions stay, and references to them still resolve."""

@@ -151,7 +151,8 @@ def test_the_page_about_settings_names_every_setting_and_no_other(tmp_path: Path
 def test_the_page_about_errors_names_every_problem_type_with_its_status() -> None:
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     for error in _subclasses(DomainError):
-        assert f"`{error.slug}` has status {error.status}" in page
+        if error.__module__.startswith("app."):  # tests make errors of their own
+            assert f"`{error.slug}` has status {error.status}" in page
 
 
 def _subclasses(error: type[DomainError]) -> set[type[DomainError]]:

@@ -8,7 +8,6 @@ import msgspec
 
 from app.kit.errors import FieldError, InvalidContentError
 
-
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
 
 
@@ -41,8 +40,8 @@ class Kind:
     """One kind of artifact.
 
     `deciding` names the top-level fields that decide an answer: only they enter a cell's key, so that a changed description,
-    tag or price costs no call. `problems` returns what the types cannot say, each with its JSON pointer; `disagreements` what
-    does not fit together with the contents that it refers to, which it gets by the pointer of their reference.
+    tag or price costs no call. `problems` returns what the types cannot say, each with its JSON pointer; `disagreements`
+    what does not fit together with the contents that it refers to, which it gets by the pointer of their reference.
     """
 
     name: str

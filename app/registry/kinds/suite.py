@@ -45,7 +45,8 @@ def references(suite: Suite) -> Iterable[Reference]:
 
 
 def problems(suite: Suite) -> Iterable[FieldError]:
-    from evaluators.registry import ScorerConfigError, build
+    from evaluators.contract import ScorerConfigError
+    from evaluators.registry import build
 
     seen: set[str] = set()
     for i, scorer in enumerate(suite.scorers):

@@ -22,7 +22,7 @@ class Tool(Content, frozen=True):
 
 
 class Results(Content, frozen=True):
-    """`none`: the call is the answer. `recorded`: `recorded` maps a tool's name to what it returns. `http`: `url` is called."""
+    """`none`: the call is the answer. `recorded`: `recorded` maps a tool's name to its result. `http`: `url` is called."""
 
     kind: Literal["none", "recorded", "http"] = "none"
     recorded: dict[str, Any] = {}

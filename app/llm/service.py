@@ -1,0 +1,236 @@
+"""Calls to model endpoints: one client per endpoint, one retry loop, one limiter."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from app.llm.addresses import AddressRule
+from app.llm.errors import EndpointError, ModelFaultError
+from app.llm.limits import LocalRate, Rate, Slots
+from app.llm.retries import RetryPolicy
+from app.llm.schemas import ChatRequest, Delta, EndpointSpec, Reply
+
+if TYPE_CHECKING:
+    from app.llm.client import Client
+
+T = TypeVar("T")
+
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_KEY = "OPENAI_API_KEY"
+MAX_POOLS = 64
+MOST_REST_S = 1.0
+_BYTES_PER_TOKEN = 4
+_DEFAULT_ANSWER_TOKENS = 256
+
+
+class _Pool:
+    """An endpoint's client and its limits."""
+
+    def __init__(self, spec: EndpointSpec, client: "Client") -> None:
+        self.client = client
+        self.slots = Slots(spec.limits.max_concurrency)
+        self.requests: Rate | None = LocalRate(spec.limits.rpm) if spec.limits.rpm else None
+        self.tokens: Rate | None = LocalRate(spec.limits.tpm) if spec.limits.tpm else None
+        self.users = 0
+
+
+class LLM:
+    """Calls of one process. `calls` counts attempts that were sent, `in_flight` those that wait for an answer now.
+
+    `environ` is where the variables that endpoints name are looked up; nothing else of it is read. Lives on one event loop.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        allow_hosts: Iterable[str] = (),
+        *,
+        allow_loopback: bool = False,
+        retries: RetryPolicy | None = None,
+    ) -> None:
+        self._environ = environ
+        self._rule = AddressRule(allow_hosts, allow_loopback=allow_loopback)
+        self._retries = retries or RetryPolicy()
+        self._pools: dict[str, _Pool] = {}
+        self.calls = 0
+        self.in_flight = 0
+
+    async def call(self, spec: EndpointSpec, request: ChatRequest) -> Reply:
+        """One answer. Raises `EndpointError` when the endpoint gives none, `ModelFaultError` when the model will not."""
+        body = msgspec.json.encode(_body(spec, request))
+        pool = await self._pool(spec)
+        try:
+            reserved = _estimated_tokens(body, request) if pool.tokens else 0
+            reply = await self._held(pool, reserved, lambda: pool.client.complete(body))
+            self._release(pool)
+            _settle(pool, reserved, reply)
+            return reply
+        finally:
+            pool.users -= 1
+
+    async def stream(self, spec: EndpointSpec, request: ChatRequest) -> AsyncIterator[Delta]:
+        """The same answer piece by piece; the last piece carries the whole reply. Retried until the first piece came."""
+        body = msgspec.json.encode({**_body(spec, request), "stream": True, "stream_options": {"include_usage": True}})
+        pool = await self._pool(spec)
+        try:
+            reserved = _estimated_tokens(body, request) if pool.tokens else 0
+            deltas: AsyncIterator[Delta]
+
+            async def begin() -> Delta:
+                nonlocal deltas
+                deltas = pool.client.stream(body)
+                return await anext(deltas)
+
+            delta = await self._held(pool, reserved, begin)
+            try:
+                while delta.reply is None:
+                    yield delta
+                    delta = await anext(deltas)
+            finally:
+                self._release(pool)
+                await deltas.aclose()  # type: ignore[attr-defined]
+            _settle(pool, reserved, delta.reply)
+            yield delta
+        finally:
+            pool.users -= 1
+
+    async def close(self) -> None:
+        pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            await pool.client.close()
+
+    async def _held(self, pool: _Pool, reserved: int, send: Callable[[], Awaitable[T]]) -> T:
+        """The result of `send`, with its slot still held. A call that waits for its next attempt holds no slot."""
+        began, attempt = monotonic(), 0
+        while True:
+            attempt += 1
+            await _wait_for_rate(pool, reserved)
+            await pool.slots.acquire()
+            self.calls += 1
+            self.in_flight += 1
+            started = monotonic()
+            try:
+                result = await send()
+            except EndpointError as error:
+                self._release(pool)
+                pause = self._retries.pause_s(error, attempt, monotonic() - began)
+                if error.kind == "rate_limit" and error.retryable:
+                    pool.slots.refused(started, _rest_s(error, pause))
+                if pause is None:
+                    raise _after(error, attempt, monotonic() - began) from error
+            except BaseException:
+                self._release(pool)
+                raise
+            else:
+                pool.slots.succeeded(started)
+                return result
+            await asyncio.sleep(pause)
+
+    def _release(self, pool: _Pool) -> None:
+        self.in_flight -= 1
+        pool.slots.release()
+
+    async def _pool(self, spec: EndpointSpec) -> _Pool:
+        pool = self._pools.get(spec.digest)
+        if pool is None:
+            if spec.provider == "replay":
+                raise EndpointError(
+                    "not_configured", f"endpoint {spec.name!r} replays recorded answers and calls nothing"
+                )
+            from app.llm.client import Client
+
+            if len(self._pools) >= MAX_POOLS:
+                await self._make_room()
+            pool = self._pools[spec.digest] = _Pool(
+                spec, Client(spec, self._base_url(spec), self._key(spec), self._rule)
+            )
+        pool.users += 1
+        return pool
+
+    async def _make_room(self) -> None:
+        idle = next((digest for digest, pool in self._pools.items() if pool.users == 0), None)
+        if idle is not None:
+            await self._pools.pop(idle).client.close()
+
+    def _base_url(self, spec: EndpointSpec) -> str:
+        url = spec.base_url
+        if spec.base_url_env is not None:
+            url = self._variable(spec, spec.base_url_env, "its base_url")
+        elif url is None and spec.provider == "openai":
+            url = OPENAI_URL
+        address = urlsplit(url or "")
+        if address.scheme not in ("http", "https") or not address.hostname:
+            place = f"the environment variable {spec.base_url_env}" if spec.base_url_env else "base_url"
+            detail = f"endpoint {spec.name!r}: {place} must be an address such as https://host/v1"
+            raise EndpointError("not_configured", detail)
+        return url or ""
+
+    def _key(self, spec: EndpointSpec) -> str | None:
+        if spec.api_key_env is not None:
+            return self._variable(spec, spec.api_key_env, "its key")
+        return self._variable(spec, OPENAI_KEY, "its key") if spec.provider == "openai" else None
+
+    def _variable(self, spec: EndpointSpec, name: str, what: str) -> str:
+        value = self._environ.get(name, "").strip()
+        if not value:
+            detail = (
+                f"endpoint {spec.name!r} takes {what} from the environment variable {name}, which is not set; set it"
+            )
+            raise EndpointError("not_configured", detail)
+        return value
+
+
+def _body(spec: EndpointSpec, request: ChatRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": spec.model, "messages": request.messages, **request.params}
+    if request.tools is not None:
+        body["tools"] = request.tools
+        if request.tool_choice is not None:
+            body["tool_choice"] = request.tool_choice
+        if request.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+    if request.response_format is not None:
+        body["response_format"] = request.response_format
+    return body
+
+
+def _estimated_tokens(body: bytes, request: ChatRequest) -> int:
+    """What a call may use, before it is known; corrected by what it did use."""
+    most = request.params.get("max_completion_tokens") or request.params.get("max_tokens")
+    return len(body) // _BYTES_PER_TOKEN + (most if isinstance(most, int) else _DEFAULT_ANSWER_TOKENS)
+
+
+async def _wait_for_rate(pool: _Pool, tokens: int) -> None:
+    wait = await pool.requests.reserve(1.0) if pool.requests else 0.0
+    if pool.tokens:
+        wait = max(wait, await pool.tokens.reserve(float(tokens)))
+    if wait > 0:
+        await asyncio.sleep(wait)
+
+
+def _settle(pool: _Pool, reserved: int, reply: Reply) -> None:
+    if pool.tokens and reply.usage is not None:
+        pool.tokens.settle(float(reply.usage.prompt_tokens + reply.usage.completion_tokens - reserved))
+
+
+def _rest_s(error: EndpointError, pause: float | None) -> float:
+    """How long the whole endpoint is left alone after a refusal: as long as it asks, else briefly."""
+    if pause is None:
+        return 0.0
+    return pause if error.retry_after_s is not None else min(pause, MOST_REST_S)
+
+
+def _after(error: EndpointError, attempts: int, seconds: float) -> EndpointError:
+    """The error that callers see, saying how often it was tried."""
+    if attempts == 1:
+        return error
+    detail = f"{error.detail} (tried {attempts} times in {seconds:.1f} s)"
+    return EndpointError(
+        error.kind, detail, retryable=error.retryable, status=error.upstream_status, retry_after_s=error.retry_after_s
+    )
+
+
+__all__ = ["LLM", "EndpointError", "ModelFaultError", "RetryPolicy"]

@@ -1,0 +1,40 @@
+"""A run's budget: reserved before a call and settled after it, so that calls in flight together cannot overspend."""
+
+import asyncio
+
+
+class BudgetSpentError(Exception):
+    """The next call does not fit any more."""
+
+
+class Budget:
+    """In nano-dollars. `limit` None never refuses."""
+
+    def __init__(self, limit: int | None, spent: int = 0) -> None:
+        self.limit = limit
+        self.spent = spent
+        self.reserved = 0
+        self._settled = asyncio.Event()
+
+    async def reserve(self, amount: int) -> None:
+        """Sets `amount` aside.
+
+        While calls are in flight that may turn out cheaper than reserved, it waits for them; when none is, and the amount
+        still does not fit, it raises `BudgetSpentError`.
+        """
+        if self.limit is None:
+            return
+        while self.spent + self.reserved + amount > self.limit:
+            if self.reserved == 0:
+                raise BudgetSpentError
+            self._settled.clear()
+            await self._settled.wait()
+        self.reserved += amount
+
+    def settle(self, reserved: int, cost: int) -> None:
+        """Replaces what was reserved by what it cost; 0 when the call was not made or not charged."""
+        if self.limit is None:
+            return
+        self.reserved -= reserved
+        self.spent += cost
+        self._settled.set()

@@ -1,0 +1,139 @@
+"""What a run is resolved to when it is made, and stored as: nothing moves under it afterwards."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+Direction = Literal["maximize", "minimize"]
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One scorer of the suite. `args` hold all arguments; of a judge, `rubric` and `judge` are digests.
+
+    `identity` is the digest of what decides a score beside the answer and the item.
+    """
+
+    name: str
+    use: str
+    version: int
+    args: dict[str, Any]
+    when: list[str]
+    weight: float
+    direction: Direction
+    low: float
+    high: float | None
+    unit: str | None
+    binary: bool
+    identity: str
+    rubric: str | None = None
+    rubric_ref: str | None = None
+    judge: str | None = None
+
+    def applies_to(self, tags: Sequence[str]) -> bool:
+        return not self.when or any(tag in self.when for tag in tags)
+
+    @property
+    def judged(self) -> bool:
+        """A model gives the values."""
+        return self.judge is not None
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """A candidate on one endpoint. The texts name the parts for people, the digests say exactly which content."""
+
+    id: str
+    candidate: str
+    prompt: str
+    endpoint: str
+    endpoint_name: str
+    prompt_digest: str
+    endpoint_digest: str
+    bundle: str
+    deciding: str
+    rag_config: str | None = None
+    tool_config: str | None = None
+    rag_digest: str | None = None
+    tools_digest: str | None = None
+    params: dict[str, Any] = {}
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """The run as it was asked for, with everything resolved."""
+
+    suite: str
+    suite_digest: str
+    dataset: str
+    dataset_digest: str
+    repeats: int
+    variants: list[Variant]
+    metrics: list[Metric]
+    cases: int
+    max_cases: int | None = None
+    fresh: bool = False
+    warnings: list[str] = []
+
+    @property
+    def candidates(self) -> list[str]:
+        """The ids of the candidates, in their order."""
+        return list(dict.fromkeys(variant.candidate for variant in self.variants))
+
+    def of(self, candidate: str) -> list[int]:
+        """The numbers of a candidate's variants, or of the one variant of that id."""
+        return [no for no, v in enumerate(self.variants) if candidate in (v.candidate, v.id)]
+
+
+class Case(msgspec.Struct, frozen=True, array_like=True):
+    """One item of the dataset as a run remembers it: enough to pair and to slice without reading its body."""
+
+    id: str
+    digest: str
+    tags: list[str] = []
+    cluster: str | None = None
+
+
+_cases = msgspec.msgpack.Decoder(list[Case])
+
+
+def encode_cases(cases: Sequence[Case]) -> bytes:
+    return msgspec.msgpack.encode(cases)
+
+
+def decode_cases(data: bytes) -> list[Case]:
+    return _cases.decode(data)
+
+
+CRITICAL = "critical"
+"""Cases with this tag are called first: a candidate that breaks one need not be paid for any further."""
+
+
+class Cell(NamedTuple):
+    """Where a cell stands in the grid."""
+
+    variant_no: int
+    case_no: int
+    repeat: int
+
+
+def sample(item_ids: Sequence[str], size: int | None) -> list[int]:
+    """The positions of `size` items, in their order; always the same ones, and a larger sample holds the smaller ones."""
+    if size is None or size >= len(item_ids):
+        return list(range(len(item_ids)))
+    by_hash = sorted(range(len(item_ids)), key=lambda no: _hash("sample", item_ids[no]))
+    return sorted(by_hash[:size])
+
+
+def case_order(run_id: str, cases: Sequence[Case]) -> list[int]:
+    """The cases in the order in which a run calls them: critical ones first, else as the run's id shuffles them."""
+    return sorted(range(len(cases)), key=lambda no: (CRITICAL not in cases[no].tags, _hash(run_id, cases[no].id)))
+
+
+def in_calling_order(cells: Iterable[Cell], order: Sequence[int]) -> list[Cell]:
+    """Case by case, repeat by repeat, the variants beside each other: what a stopped run has can be compared."""
+    place = {case_no: i for i, case_no in enumerate(order)}
+    return sorted(cells, key=lambda cell: (place[cell.case_no], cell.repeat, cell.variant_no))
+
+
+def _hash(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode()).digest()

@@ -1,0 +1,175 @@
+"""One request and its answer: addresses, keys, retries, errors. What the groups of methods stand on."""
+
+import asyncio
+import os
+import random
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import msgspec
+
+from promptward.errors import ConnectionFailedError, PromptwardError, error_of
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_TIMEOUT_S = 60.0
+RETRIES = 2
+RETRY_AFTER_S = 0.2
+
+Params = Mapping[str, str | int | float | bool | None]
+
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+
+class Core:
+    """Talks to one service with one key."""
+
+    def __init__(
+        self,
+        url: str | None,
+        api_key: str | None,
+        transport: httpx2.AsyncBaseTransport | None,
+        timeout: float,
+    ) -> None:
+        self.url = (url or os.environ.get("PROMPTWARD_URL") or DEFAULT_URL).rstrip("/")
+        key = api_key or os.environ.get("PROMPTWARD_API_KEY")
+        headers = {"user-agent": "promptward-client"} | ({"authorization": f"Bearer {key}"} if key else {})
+        try:
+            self._http = httpx2.AsyncClient(
+                base_url=self.url, headers=headers, transport=transport, timeout=timeout, follow_redirects=False
+            )
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            raise PromptwardError(f"{self.url!r} is not an address: {error}", slug="bad-request", status=400) from error
+        self._timeout = timeout
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def json(
+        self, method: str, path: str, *, body: Any = None, params: Params | None = None, extra_s: float = 0.0
+    ) -> Any:
+        """The decoded answer; None when it has no body. `extra_s` is how much longer than usual it may take."""
+        content = None if body is None else msgspec.json.encode(body)
+        response = await self.send(
+            method, path, content=content, media_type="application/json", params=params, extra_s=extra_s
+        )
+        return self.decoded(response)
+
+    def decoded(self, response: httpx2.Response) -> Any:
+        """The JSON of a successful answer; None when it has no body."""
+        if not response.content:
+            return None
+        try:
+            return msgspec.json.decode(response.content)
+        except msgspec.DecodeError:
+            raise error_of(response) from None
+
+    async def pages(self, path: str, params: Params, limit: int) -> AsyncIterator[Any]:
+        """All items of a list, fetched `limit` at a time."""
+        cursor = None
+        while True:
+            page = await self.json("GET", path, params={**params, "limit": limit, "cursor": cursor})
+            for item in page["items"]:
+                yield item
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        media_type: str = "application/json",
+        params: Params | None = None,
+        extra_s: float = 0.0,
+    ) -> httpx2.Response:
+        """A successful response, read to its end. Raises PromptwardError for any other.
+
+        A request that broke off is made again: each is idempotent, a POST through its `Idempotency-Key`. One that
+        timed out is not: whoever waits longer says so with the client's `timeout`.
+        """
+        request = self._request(method, path, content, media_type, params, self._timeout + extra_s)
+        for attempt in range(RETRIES + 1):
+            try:
+                response = await self._http.send(request)
+            except httpx2.TransportError as error:
+                failed = self._failed(error)
+                if attempt == RETRIES or (isinstance(error, httpx2.TimeoutException) and not _unsent(error)):
+                    raise failed from error
+                await asyncio.sleep(RETRY_AFTER_S * 2**attempt * random.uniform(0.5, 1.5))
+            else:
+                if not response.is_success:
+                    raise error_of(response)
+                return response
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def events(
+        self, method: str, path: str, *, body: Any = None, params: Params | None = None
+    ) -> AsyncIterator[httpx2.EventSource]:
+        """Server-sent events as they come. A stream may be silent for as long as it likes.
+
+        Made again only when the connection could not be opened.
+        """
+        content = None if body is None else msgspec.json.encode(body)
+        request = self._request(method, path, content, "application/json", params, self._timeout)
+        request.headers["accept"] = "text/event-stream"
+        request.extensions["timeout"] = {**request.extensions["timeout"], "read": None}
+        response = await self._opened(request)
+        try:
+            if not response.is_success:
+                await response.aread()
+                raise error_of(response)
+            try:
+                yield httpx2.EventSource(response, max_event_size=None)
+            except httpx2.TransportError as error:
+                raise self._failed(error) from error
+        finally:
+            await response.aclose()
+
+    async def _opened(self, request: httpx2.Request) -> httpx2.Response:
+        for attempt in range(RETRIES + 1):
+            try:
+                return await self._http.send(request, stream=True)
+            except httpx2.TransportError as error:
+                if attempt == RETRIES or not _unsent(error):
+                    raise self._failed(error) from error
+                await asyncio.sleep(RETRY_AFTER_S * 2**attempt * random.uniform(0.5, 1.5))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _request(
+        self, method: str, path: str, content: bytes | None, media_type: str, params: Params | None, timeout: float
+    ) -> httpx2.Request:
+        given = {name: _text(value) for name, value in (params or {}).items() if value is not None}
+        headers = {"content-type": media_type} if content is not None else {}
+        if method == "POST":
+            headers["idempotency-key"] = str(uuid.uuid4())
+        try:
+            return self._http.build_request(
+                method, path, content=content, params=given or None, headers=headers, timeout=timeout
+            )
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+            raise PromptwardError(f"{self.url!r} is not an address: {error}", slug="bad-request", status=400) from error
+
+    def _failed(self, error: httpx2.TransportError) -> ConnectionFailedError:
+        if isinstance(error, httpx2.UnsupportedProtocol):
+            return ConnectionFailedError(f"{self.url!r} is not an address; it starts with http:// or https://")
+        if isinstance(error, httpx2.TimeoutException) and not _unsent(error):
+            return ConnectionFailedError(f"{self.url} did not answer in time ({type(error).__name__})")
+        if _unsent(error):
+            return ConnectionFailedError(
+                f"{self.url} cannot be reached ({error or type(error).__name__}); is it running?"
+            )
+        return ConnectionFailedError(f"the connection to {self.url} broke ({error or type(error).__name__})")
+
+
+def _unsent(error: httpx2.TransportError) -> bool:
+    return isinstance(error, _NEVER_SENT)
+
+
+def _text(value: str | int | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

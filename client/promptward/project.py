@@ -1,0 +1,54 @@
+"""What a project has beside its artifacts and runs: gates, keys, scorers, endpoints that can be tried."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from promptward.artifacts import PAGE, segment
+from promptward.shapes import KeyCreated, Page, Verdict
+from promptward.twin import Group, Mode, operation, streaming
+
+
+class Gates(Group[Mode]):
+    @operation
+    async def evaluate(self, policy: str, stage: str, candidate: str, *, baseline: str | None = None) -> Verdict:
+        """The verdict of `policy` at `stage` (`promote` or `ci`). Both sides are `<run>/<id>`."""
+        body = {"policy": policy, "stage": stage, "candidate": candidate}
+        if baseline is not None:
+            body["baseline"] = baseline
+        verdict: Verdict = await self._core.json("POST", "/api/v1/gates/evaluate", body=body)
+        return verdict
+
+
+class Keys(Group[Mode]):
+    @operation
+    async def list(self, *, limit: int | None = None, cursor: str | None = None) -> Page[dict[str, Any]]:
+        """One page of the project's keys, without their secrets."""
+        page: Page[dict[str, Any]] = await self._core.json(
+            "GET", "/api/v1/keys", params={"limit": limit, "cursor": cursor}
+        )
+        return page
+
+    @streaming
+    async def each(self) -> AsyncGenerator[dict[str, Any], None]:
+        """All keys, without their secrets."""
+        async for item in self._core.pages("/api/v1/keys", {}, PAGE):
+            yield item
+
+    @operation
+    async def create(self, role: str, name: str, *, expires_at: str | None = None) -> KeyCreated:
+        """A new key. It is in this answer and never shown again. `expires_at` is RFC 3339."""
+        body = {"role": role, "name": name} | ({"expires_at": expires_at} if expires_at is not None else {})
+        created: KeyCreated = await self._core.json("POST", "/api/v1/keys", body=body)
+        return created
+
+    @operation
+    async def revoke(self, key: str) -> None:
+        """Makes a key invalid for ever."""
+        await self._core.json("DELETE", f"/api/v1/keys/{segment(key)}")
+
+
+class Scorers(Group[Mode]):
+    @operation
+    async def list(self) -> Any:
+        """All scorers with the schemas of their arguments."""
+        return await self._core.json("GET", "/api/v1/scorers")
