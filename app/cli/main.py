@@ -14,6 +14,8 @@ COMMANDS = {
     "init": "app.cli.init:init",
     "sync": "app.cli.sync:sync",
     "try": "app.cli.try_:try_",
+    "check": "app.cli.check:check",
+    "demo": "app.cli.demo.command:demo",
     "run": "app.cli.run:run",
     "runs": "app.cli.runs:runs",
     "results": "app.cli.results:results",

@@ -59,7 +59,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 class EmbeddingRequest(msgspec.Struct, frozen=True):
     model: str
-    input: str | list[str] | list[int] | list[list[int]]
+    input: str | list[str | int | list[int]]
     dimensions: Annotated[int, msgspec.Meta(ge=1, le=8192)] | None = None
     encoding_format: Literal["float", "base64"] = "float"
 
@@ -68,9 +68,9 @@ class EmbeddingRequest(msgspec.Struct, frozen=True):
         given = self.input
         if isinstance(given, str):
             return [given]
-        if isinstance(given[0], int):
+        if all(isinstance(one, int) for one in given):
             return [" ".join(map(str, given))]
-        return [one if isinstance(one, str) else " ".join(map(str, one)) for one in given if not isinstance(one, int)]
+        return [" ".join(map(str, one)) if isinstance(one, list) else str(one) for one in given]
 
 
 _chat = msgspec.json.Decoder(ChatRequest)

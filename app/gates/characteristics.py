@@ -9,12 +9,11 @@ from scipy.special import stdtr
 from app.gates.schemas import GateRow
 from app.registry.kinds.gate_policy import Confidence
 from app.stats.estimates import Floats, mean_se, plus_one, units
-from app.stats.paired import p_worse
+from app.stats.paired import FINEST_FLIP_LEVEL, p_worse, p_worse_t
 
 PASSED, FAILED, UNDECIDED = 1, -1, 0
 Outcomes = NDArray[np.int8]
 
-_FINEST_FLIP_LEVEL = 0.001
 _SMALLEST_DROP = 1e-9
 
 
@@ -33,10 +32,7 @@ def judge(
     askable = (outcomes != PASSED) & ((means < -margin - _SMALLEST_DROP) if interim else (means < 0))
     for row in np.flatnonzero(askable):
         suite = sample.sums[row]
-        if level < _FINEST_FLIP_LEVEL:
-            p = float(plus_one(units(suite), 1.0).below(0.0))
-        else:
-            p = p_worse(suite, seed=seed + int(row))
+        p = p_worse_t(suite) if level < FINEST_FLIP_LEVEL else p_worse(suite, seed=seed + int(row))
         if p <= level:
             outcomes[row] = FAILED
     return outcomes
@@ -71,7 +67,7 @@ def resample_gates(
     margin: float,
     suites: int = 200,
     seed: int = 0,
-    confidence: Confidence = Confidence(),
+    confidence: Confidence | None = None,
     tolerance: float = 0.05,
 ) -> list[GateRow]:
     """Draw `suites` suites of `size` cases with replacement for every change, and let four kinds of gate judge each.
@@ -82,6 +78,7 @@ def resample_gates(
     """
     if size < 2 or suites < 1:
         raise ValueError("a suite needs two cases or more, and there must be one suite")
+    confidence = confidence or Confidence()
     rows = []
     for index, (change, differences) in enumerate(changes.items()):
         cases = np.asarray(differences, dtype=np.float64)

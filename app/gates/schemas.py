@@ -1,6 +1,7 @@
 """The verdict record: what a gate decided, rule by rule, and why."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal
 
 import msgspec
 
@@ -88,3 +89,44 @@ class GateRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     blocked: int
     passed: int
     inconclusive: int
+
+
+class PolicyDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A policy without a version."""
+
+    content: dict[str, Any]
+
+
+class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to judge. `candidate` and `baseline` are `<run>/<id>`, the id of a candidate (all its endpoints) or of a variant.
+
+    Without a baseline nothing is live: comparative rules do not apply, and a floor or a must_pass must be proven.
+    """
+
+    policy: str | PolicyDraft
+    stage: Stage
+    candidate: str
+    baseline: str | None = None
+
+
+class Extension(msgspec.Struct, frozen=True):
+    """The next look: that many repeats per case and side."""
+
+    repeats: int
+
+
+class VerdictRecord(Verdict, frozen=True, kw_only=True):
+    """A verdict with what it is about, and what follows from it.
+
+    `exit_code` is that of the command line; `extend` says how many repeats the next look needs while more could decide.
+    """
+
+    id: str
+    policy: str
+    candidate: str
+    baseline: str | None
+    name: str
+    exit_code: int
+    headline: str
+    extend: Extension | None
+    created_at: datetime

@@ -13,11 +13,9 @@ from app.gates.samples import ERRORS, Codes, Sample, UnusableError, spread
 from app.gates.schemas import Needed
 from app.registry.kinds.gate_policy import Rule
 from app.stats.estimates import mean_se, plus_one, units
-from app.stats.paired import p_worse
+from app.stats.paired import FINEST_FLIP_LEVEL, p_worse, p_worse_t
 from app.stats.planning import Runs, plan
 
-# Below this level 9,999 flips tell too little (early looks, very many rules); the t p-value is asked instead.
-_FINEST_FLIP_LEVEL = 0.001
 # An estimate counts as beyond a limit when it is so by more than rounding, in widths of the scale.
 _CLOSE = 1e-9
 
@@ -114,8 +112,10 @@ def _difference_test(setting: Setting, values: Array, groups: Codes | None, widt
     sample = units(values, groups)
 
     def p(level: float) -> tuple[float, str]:
-        if limit >= 0 or level < _FINEST_FLIP_LEVEL:
-            return float(plus_one(sample, width).below(max(limit, 0.0))), "plus-one t"
+        if limit >= 0:
+            return float(plus_one(sample, width).below(limit)), "plus-one t"
+        if level < FINEST_FLIP_LEVEL:
+            return p_worse_t(values, groups), "t"
         return p_worse(values, groups, setting.seed), "sign-flip"
 
     return Test(bool(plus_one(sample, -width).lower(setting.alpha) > limit), p)
@@ -126,13 +126,12 @@ def _unbounded(setting: Setting, finding: Finding, sample: Sample, limit: float)
     if finding.strength == "prove" or limit >= 0:
         message = f"{finding.metric} declares no range: nothing can be proven about it"
         return finding.settle("inconclusive", message, "unmet")
-    estimate = mean_se(units(sample.values, sample.groups))
-    finding.estimate = float(estimate.mean)
+    finding.estimate = float(mean_se(units(sample.values, sample.groups)).mean)
     finding.beyond = finding.estimate < limit
 
     def p(level: float) -> tuple[float, str]:
-        if level < _FINEST_FLIP_LEVEL:
-            return float(estimate.below(0.0)), "t"
+        if level < FINEST_FLIP_LEVEL:
+            return p_worse_t(sample.values, sample.groups), "t"
         return p_worse(sample.values, sample.groups, setting.seed), "sign-flip"
 
     finding.test, finding.may_pass = Test(passes=False, p=p), False

@@ -1,0 +1,180 @@
+"""Judging a candidate of a run: gathers the evidence, decides, keeps the verdict."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.access.schemas import Caller
+from app.gates.outcome import exit_code, headline
+from app.gates.schemas import Evaluate, Extension, Verdict, VerdictRecord
+from app.gates.tables import VerdictRow
+from app.kit.clock import Clock, utc_now
+from app.kit.db import writing
+from app.kit.errors import InvalidContentError, NotFoundError
+from app.kit.ids import new_id
+from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.registry.kinds.gate_policy import GatePolicy, Stage
+from app.registry.service import Artifact, Registry
+from app.runs.evidence import RunEvidence
+from app.runs.service import Runs
+
+STEP = 2
+"""Repeats are extended 1 -> 3 -> 5: an odd number of runs of a flaky case has no tie."""
+
+
+class Gates:
+    """The gates of one project, within the caller's transaction."""
+
+    def __init__(self, session: AsyncSession, caller: Caller, runs: Runs, clock: Clock = utc_now) -> None:
+        self._session, self._caller, self._runs, self._clock = session, caller, runs, clock
+        self._registry = Registry(session, caller.project_id, actor=caller.actor, clock=clock)
+
+    async def evaluate(self, asked: Evaluate) -> VerdictRecord:
+        """Judges `candidate` against `baseline`, and keeps the verdict.
+
+        Raises `NotFoundError` for unknown parts, `InvalidContentError` when the two sides cannot be paired.
+        """
+        await writing(self._session)
+        policy = await self._policy(asked)
+        evidence = await self._runs.evidence(self._session, self._caller.project_id, asked.candidate, asked.baseline)
+        schedule = looks(policy.content.at(asked.stage), evidence.repeats)
+        earlier = await self._earlier(policy, evidence, asked.stage)
+        passed = {
+            rule["id"]
+            for row in earlier
+            if row.look < schedule.number
+            for rule in row.record["rules"]
+            if rule["verdict"] == "pass"
+        }
+        tries = await self._tries(evidence)
+        from app.gates.gathering import gather
+
+        gathered = gather(evidence, schedule, frozenset(passed), tries, policy.digest)
+        verdict = await asyncio.to_thread(_decide, policy.content, gathered, asked.stage)
+        record = self._record(verdict, policy, asked, evidence, schedule)
+        self._session.add(self._row(record, policy, evidence, schedule))
+        await self._session.flush()
+        return record
+
+    async def get(self, verdict_id: str) -> VerdictRecord:
+        row = await self._session.get(VerdictRow, (self._caller.project_id, verdict_id))
+        if row is None:
+            raise NotFoundError(f"there is no verdict {verdict_id!r}")
+        return msgspec.convert(row.record, VerdictRecord)
+
+    async def page(self, limit: int, cursor: str | None) -> Page[VerdictRecord]:
+        """Newest first."""
+        query = select(VerdictRow).where(col(VerdictRow.project_id) == self._caller.project_id)
+        if cursor is not None:
+            query = query.where(col(VerdictRow.id) < decode_cursor(cursor, (str,))[0])
+        rows = list(await self._session.scalars(query.order_by(col(VerdictRow.id).desc()).limit(limit + 1)))
+        items = [msgspec.convert(row.record, VerdictRecord) for row in rows[:limit]]
+        return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
+
+    async def _policy(self, asked: Evaluate) -> Artifact:
+        if not isinstance(asked.policy, str):
+            return await self._registry.draft("gate_policy", asked.policy.content, pointer="/policy/content")
+        try:
+            if asked.policy.startswith("sha256:"):
+                return await self._registry.by_digest("gate_policy", asked.policy)
+            return await self._registry.resolve("gate_policy", asked.policy)
+        except NotFoundError as error:
+            raise InvalidContentError.at("/policy", error.detail) from error
+
+    async def _earlier(self, policy: Artifact, evidence: RunEvidence, stage: Stage) -> list[VerdictRow]:
+        """Verdicts about exactly this pair, policy and data, from which a rule that passed stays passed."""
+        query = select(VerdictRow).where(
+            col(VerdictRow.project_id) == self._caller.project_id,
+            col(VerdictRow.subject) == evidence.candidate.bundle,
+            col(VerdictRow.policy) == policy.digest,
+            col(VerdictRow.dataset) == evidence.dataset,
+            col(VerdictRow.stage) == stage,
+            col(VerdictRow.baseline).is_(None)
+            if evidence.baseline is None
+            else col(VerdictRow.baseline) == evidence.baseline.bundle,
+        )
+        return list(await self._session.scalars(query))
+
+    async def _tries(self, evidence: RunEvidence) -> int:
+        """How many contents of this name were judged on this data, this one included: a gate used often is overfitted."""
+        query = (
+            select(col(VerdictRow.subject))
+            .where(
+                col(VerdictRow.project_id) == self._caller.project_id,
+                col(VerdictRow.name) == evidence.name,
+                col(VerdictRow.dataset) == evidence.dataset,
+            )
+            .distinct()
+        )
+        return len({*await self._session.scalars(query), evidence.candidate.bundle})
+
+    def _record(
+        self, verdict: Verdict, policy: Artifact, asked: Evaluate, evidence: RunEvidence, schedule: "Schedule"
+    ) -> VerdictRecord:
+        content: GatePolicy = policy.content
+        undecided = any(
+            r.cause == "undecided" for r in verdict.rules if r.verdict == "inconclusive" and r.strength != "report"
+        )
+        more = schedule.next_repeats if verdict.verdict == "inconclusive" and undecided else None
+        return VerdictRecord(
+            **{name: getattr(verdict, name) for name in Verdict.__struct_fields__},
+            id=new_id("ver"),
+            policy=policy.ref,
+            candidate=asked.candidate,
+            baseline=asked.baseline,
+            name=evidence.name,
+            exit_code=exit_code(verdict, content, asked.stage),
+            headline=headline(verdict),
+            extend=None if more is None else Extension(repeats=more),
+            created_at=self._clock(),
+        )
+
+    def _row(self, record: VerdictRecord, policy: Artifact, evidence: RunEvidence, schedule: "Schedule") -> VerdictRow:
+        return VerdictRow(
+            project_id=self._caller.project_id,
+            id=record.id,
+            subject=evidence.candidate.bundle,
+            baseline=None if evidence.baseline is None else evidence.baseline.bundle,
+            policy=policy.digest,
+            dataset=evidence.dataset,
+            name=evidence.name,
+            stage=record.stage,
+            verdict=record.verdict,
+            look=schedule.number,
+            record=msgspec.to_builtins(record),
+            headline=record.headline,
+            author=self._caller.actor,
+            created_at=record.created_at,
+        )
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """The looks that a policy plans over growing repeats, and which one this evidence is."""
+
+    number: int
+    fractions: tuple[float, ...]
+    next_repeats: int | None
+
+
+def looks(policy: GatePolicy, repeats: int) -> Schedule:
+    """Looks at `repeats`, and at every further one up to the policy's `extend.max_repeats` (statistics: Lan-DeMets spending).
+
+    Repeats from 1 by twos up to the largest; what was run outside that schedule counts as the next planned look, so that
+    no look is more lenient than it may be.
+    """
+    most = max(policy.extend.max_repeats, repeats)
+    planned = sorted({r for r in range(policy.data.repeats, most + 1, STEP)} | {most, repeats} - {0})
+    planned = [r for r in planned if r >= min(policy.data.repeats, repeats)]
+    number = planned.index(repeats)
+    following = planned[number + 1] if number + 1 < len(planned) else None
+    return Schedule(number, tuple(r / most for r in planned), following)
+
+
+def _decide(policy: GatePolicy, evidence: Any, stage: Stage) -> Verdict:
+    from app.gates.decision import decide
+
+    return decide(policy, evidence, stage)
