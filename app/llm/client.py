@@ -186,8 +186,12 @@ class Client:
                 return self._error("timeout", detail, retryable=True)
             if isinstance(cause, aiohttp.ClientConnectorDNSError):
                 return self._error("connection", "cannot be found: its host name does not resolve", retryable=True)
-            if isinstance(cause, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-                return self._error("connection", f"has no valid TLS certificate: {cause.os_error}")
+            if isinstance(cause, aiohttp.InvalidURL):
+                return self._error("not_configured", f"has an address that is none: {cause}; see base_url")
+            if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+                return self._error("connection", f"has no certificate that can be trusted: {cause.certificate_error}")
+            if isinstance(cause, aiohttp.ClientConnectorSSLError):
+                return self._error("connection", "does not speak TLS; does base_url begin with http:// instead?")
             if isinstance(cause, ConnectionRefusedError):
                 return self._error("connection", "refuses connections; is the server running?", retryable=True)
             if isinstance(cause, aiohttp.ClientPayloadError):

@@ -93,6 +93,6 @@ class Slots:
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
                 self.release()  # it was granted in the moment of the cancellation
-            else:
+            elif future in self._waiting:
                 self._waiting.remove(future)
             raise

@@ -167,6 +167,11 @@ class LLM:
             place = f"the environment variable {spec.base_url_env}" if spec.base_url_env else "base_url"
             detail = f"endpoint {spec.name!r}: {place} must be an address such as https://host/v1"
             raise EndpointError("not_configured", detail)
+        if address.username is not None or address.password is not None:
+            detail = (
+                f"endpoint {spec.name!r}: base_url holds a user or password; name the key's variable in api_key instead"
+            )
+            raise EndpointError("not_configured", detail)
         return url or ""
 
     def _key(self, spec: EndpointSpec) -> str | None:
