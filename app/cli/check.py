@@ -216,28 +216,30 @@ async def _judge(
     flips: list[Flip] = []
     if before is not None:
         comparison: dict[str, Any] = dict(await client.runs.comparison(run["id"], candidate="c1", baseline="baseline"))
-        metrics, flips = comparison["metrics"], await _flips(client, run, comparison)
+        metrics, flips = comparison["metrics"], await flips_of(client, run["id"], comparison)
     return Check(target.prompt, target.suite, run["id"], run["status"], verdict, metrics, flips, spent)
 
 
-async def _flips(client: AsyncClient, run: Any, comparison: dict[str, Any]) -> list[Flip]:
-    """The cases that changed sides, worst first, with both answers."""
-    listed = sorted(comparison["flips"], key=lambda f: (f["to"] - f["from"], f["case"]))[:MAX_FLIPS]
-    answers: dict[tuple[str, str], dict[str, Any]] = {}
-    for case in {f["case"] for f in listed}:
-        async for cell in client.runs.each_result(run["id"], case=case):
-            answers.setdefault((cell["variant"], case), dict(cell))
+async def flips_of(client: AsyncClient, run_id: str, comparison: dict[str, Any]) -> list[Flip]:
+    """The cases that changed sides, endpoint by endpoint, worst first, with both answers."""
     flips = []
-    for flip in listed:
-        endpoint = flip["endpoint"]
-        before, after = (answers.get((f"{side}:{endpoint}", flip["case"]), {}) for side in ("baseline", "c1"))
-        flips.append(
-            Flip(
-                flip["case"], flip["metric"], endpoint, flip["from"], flip["to"], after.get("inputs", {}), after.get("reference"),
-                _text(before), _text(after),
-            )
-        )  # fmt: skip
-    return flips
+    for candidate, baseline in comparison["paired"]:
+        pair = await client.runs.comparison(run_id, candidate=candidate, baseline=baseline)
+        listed = sorted(pair["flips"], key=lambda f: (f["to"] - f["from"], f["case"]))[:MAX_FLIPS]
+        cells: dict[tuple[str, str], dict[str, Any]] = {}
+        for case in sorted({flip["case"] for flip in listed}):
+            for variant in (candidate, baseline):
+                page = await client.runs.results(run_id, variant=variant, case=case, limit=1)
+                cells[variant, case] = dict(page["items"][0])
+        for flip in listed:
+            before, after = cells[baseline, flip["case"]], cells[candidate, flip["case"]]
+            flips.append(
+                Flip(
+                    flip["case"], flip["metric"], candidate.partition(":")[2], flip["from"], flip["to"],
+                    after["inputs"], after["reference"], _text(before), _text(after),
+                )
+            )  # fmt: skip
+    return sorted(flips, key=lambda f: (f.after - f.before, f.case, f.endpoint))
 
 
 def _text(cell: dict[str, Any]) -> str:

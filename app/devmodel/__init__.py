@@ -107,7 +107,8 @@ Server options (`Options`): latency, rate limit, fail rate and kind, required AP
 * ``GET /stats`` → ``{calls, in_flight, most_in_flight, faults: {kind: n}, by_model: {id: n}}``; ``DELETE /stats`` sets it back.
 """
 
-from app.devmodel.app import DevModel, Options, create_devmodel
+from app.devmodel.app import DevModel, create_devmodel
+from app.devmodel.options import Options
 from app.devmodel.server import running_devmodel, serve
 
 __all__ = ["DevModel", "Options", "create_devmodel", "running_devmodel", "serve"]

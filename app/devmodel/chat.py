@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from app.devmodel import extract, judge, tools
+from app.devmodel.case import case_of
 from app.devmodel.reading import Reading, read
 from app.devmodel.schema import Schema, instance
 from app.devmodel.style import style_of
@@ -66,7 +67,7 @@ def _choice(request: ChatRequest, model: str, seed: int, temperature: float) -> 
 def _text(request: ChatRequest, reading: Reading, model: str, seed: int, temperature: float) -> str:
     wanted = request.response_format
     if wanted is not None and wanted.type != "text":
-        case = judge.case_of([one.text() for one in request.messages])
+        case = case_of([one.text() for one in request.messages])
         schema = wanted.json_schema.schema if wanted.json_schema else None
         if case is not None and (schema is None or judge.is_rubric(schema)):
             said = judge.judged_object(case, model) if schema is None else judge.judged_instance(schema, case, model)
@@ -107,7 +108,11 @@ class _Suggestions:
     def __call__(self, _name: str, schema: Schema) -> Any:
         if "enum" in schema:
             return next(
-                (one for one in schema["enum"] if isinstance(one, str) and re.search(rf"\b{re.escape(one.lower())}\b", self._words)),
+                (
+                    one
+                    for one in schema["enum"]
+                    if isinstance(one, str) and re.search(rf"\b{re.escape(one.lower())}\b", self._words)
+                ),
                 None,
             )
         kind = schema.get("type")
@@ -129,4 +134,3 @@ def _cut(text: str, request: ChatRequest) -> Choice:
     if most is not None and tokens(text) > most:
         text, reason = text[: 4 * most], "length"
     return Choice(reason, text)
-

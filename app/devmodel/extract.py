@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import pairwise
 from math import log
 
 import msgspec
@@ -20,23 +21,37 @@ NO_CONTEXT = "There is no context to answer from. (The development model only re
 _THRESHOLD = {"dev-large": 0.3, "dev-small": 0.22}
 _STRICT_THRESHOLD = 0.42
 
-_YES_NO_START = frozenset(
-    "is are was were do does did can could will would should has have had may must am isn't doesn't can't".split()
+_YES_NO = re.compile(
+    r"(?:is|are|was|were|do|does|did|can|could|will|would|should|has|have|had|may|must|am|isn't|doesn't|can't)\b",
+    re.IGNORECASE,
 )
-_DENIAL = re.compile(r"\b(?:not|never|cannot|no|none|nothing|without|refuses?|refused|nor|neither)\b|n't\b", re.I)
-_DIGIT = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|hundred|zero|once|twice)\b", re.I)
-_REASON = re.compile(r"\b(?:because|so that|since|otherwise|therefore|hence|in order to|reason|else|would)\b", re.I)
-_PLACE = re.compile(r"[`/\\]|\b(?:in|under|beside|at|folder|directory|file)\b", re.I)
-_TIME = re.compile(r"\b(?:when|after|before|once|until|while|every|each|as soon as|at start|on)\b", re.I)
+_DENIAL = re.compile(
+    r"\b(?:not|never|cannot|no|none|nothing|without|refuses?|refused|nor|neither)\b|n't\b", re.IGNORECASE
+)
+_DIGIT = re.compile(
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|hundred|zero|once|twice)\b", re.IGNORECASE
+)
+_REASON = re.compile(
+    r"\b(?:because|so that|since|otherwise|therefore|hence|in order to|reason|else|would)\b", re.IGNORECASE
+)
+_PLACE = re.compile(r"[`/\\]|\b(?:in|under|beside|at|folder|directory|file)\b", re.IGNORECASE)
+_TIME = re.compile(r"\b(?:when|after|before|once|until|while|every|each|as soon as|at start|on)\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][A-Za-z0-9]+|\b\w*\d\w*\b|`([^`]+)`|\b[a-z]+_[a-z_]+\b|\b[A-Z]{2,}\b")
 
 _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str] | None], ...] = (
-    (re.compile(r"^(?:how (?:many|much|long|often|large|big|fast|old)|which (?:port|number|version|year))\b|\bpercent"), _DIGIT),
+    (
+        re.compile(
+            r"^(?:how (?:many|much|long|often|large|big|fast|old)|which (?:port|number|version|year))\b|\bpercent"
+        ),
+        _DIGIT,
+    ),
     (re.compile(r"^(?:where|in which (?:file|folder))\b"), _PLACE),
     (re.compile(r"^(?:why|for what reason)\b|^what is the reason"), _REASON),
     (re.compile(r"^when\b"), _TIME),
 )
-_HOW_TO = re.compile(r"\b(?:how (?:do|can|should|would|to)|(?:which|what) (?:command|flag|option|variable|setting)|command)\b")
+_HOW_TO = re.compile(
+    r"\b(?:how (?:do|can|should|would|to)|(?:which|what) (?:command|flag|option|variable|setting)|command)\b"
+)
 _DEFINITION = re.compile(r"^what (?:is|are|does) (?:an? |the )?([\w -]+?)(?: mean| stand for)?\??$")
 
 
@@ -78,7 +93,7 @@ def lines_of(title: str, text: str) -> tuple[Line, ...]:
                 unit=unit,
                 order=order,
                 stems=own,
-                pairs=frozenset(zip(ordered, ordered[1:], strict=False)),
+                pairs=frozenset(pairwise(ordered)),
                 around=(heading | before | frozenset(words_of.stems(unit.lead))) - own,
                 plain_words=words_of.plain_words(unit.text),
                 length=len(seen),
@@ -129,7 +144,7 @@ def _rank_large(reading: Reading, style: Style) -> list[Candidate]:
     ]
     weights, total = _weights(reading, placed)
     asked = list(weights)
-    pairs = set(zip(asked, asked[1:], strict=False))
+    pairs = set(pairwise(asked))
     prefers = _preference(reading.question, style)
     found: list[Candidate] = []
     for place, passage, line in placed:
@@ -217,9 +232,7 @@ def _choose(ranked: list[Candidate], most: int, *, residual: bool) -> list[Candi
     while rest and len(chosen) < most:
         if residual:
             last = chosen[-1]
-            following = rest.pop(
-                max(range(len(rest)), key=lambda i: _worth(rest[i], last, covered))  # noqa: B023 - called at once
-            )
+            following = rest.pop(max(range(len(rest)), key=lambda i: _worth(rest[i], last, covered)))
         else:
             following = rest.pop(0)
         if any(following.line.unit.text in one.line.unit.text for one in chosen):
@@ -243,7 +256,7 @@ def _say(question: str, chosen: list[Candidate], style: Style) -> str:
     if style.cite:
         said = [_cited(one, candidate.passage) for one, candidate in zip(said, chosen, strict=False)]
     text = "\n".join(f"- {one}" for one in said) if style.bullets else " ".join(said)
-    if style.yes_no and question.lower().split(maxsplit=1)[:1] and question.lower().split()[0] in _YES_NO_START:
+    if style.yes_no and _YES_NO.match(question.strip()):
         best = max(chosen, key=lambda one: one.score)
         denies = bool(_DENIAL.search(best.line.unit.text)) != bool(_DENIAL.search(question))
         text = ("No. " if denies else "Yes. ") + text

@@ -130,4 +130,3 @@ class RateLimit:
             return early
         self._next = arrival + self._interval
         return 0.0
-

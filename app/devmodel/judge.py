@@ -9,52 +9,72 @@ from typing import Any
 import msgspec
 
 from app.devmodel import text as words_of
+from app.devmodel.case import Case
 from app.devmodel.schema import Schema, instance
 
-_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{6,}[A-Za-z0-9]")
-_WORD = re.compile(r"\w+")
-_TAGGED = re.compile(r"<(answer|output|response|completion)>(.*)</\1>", re.IGNORECASE | re.DOTALL)
-_SECTION = re.compile(
-    r"^[ \t]*(?:[#*>-]+[ \t]*)?(?:the )?((?:reference|expected|correct|gold|ideal|model|candidate)?[ \t]*"
-    r"(?:references?|expected|gold|answers?(?: to judge| to grade)?|output|response|context|documentation|passages?|sources?"
-    r"|evidence|question|input|query))\b[^:\n]{0,40}:(?:\*\*)?[ \t]*",
-    re.IGNORECASE | re.MULTILINE,
-)
-_PARTS = (
-    ("reference", re.compile(r"\b(?:references?|expected|gold|correct answers?|ideal)\b")),
-    ("answer", re.compile(r"\b(?:answers?|output|response|completion|candidate)\b")),
-    ("context", re.compile(r"\b(?:context|documentation|documents?|passages?|sources?|evidence)\b")),
-    ("question", re.compile(r"\b(?:question|input|query)\b")),
-)
 _ABSTAINS = re.compile(
     r"\bnot (?:in|covered|documented|mentioned|described|stated|part of|answered)\b|\bdo(?:es)?(?: not|n't) (?:say|know|mention|cover)"
     r"|\bcannot (?:find|answer)\b|\bno (?:information|answer|mention)\b",
     re.IGNORECASE,
 )
 _DENIAL = re.compile(r"\b(?:not|never|cannot|no|none|nothing|without|refuses?|refused)\b|n't\b", re.IGNORECASE)
-_GROUNDED = re.compile(r"\b(?:grounded|groundedness|faithful|faithfulness|hallucinat\w+|supported by the (?:context|passages?))\b", re.I)
-_SCALE = re.compile(r"\b(?:from|between|scale of)\s+(-?\d+(?:\.\d+)?)\s*(?:to|and|-|–)\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
-_STATED = re.compile(r"""^[ \t]*[-*]?[ \t]*["'`*]*([a-z][\w -]{0,30}?)["'`*]*[ \t]*[:=(][ \t]*(-?\d+(?:\.\d+)?)\b""", re.I | re.M)
-
+_GROUNDED = re.compile(
+    r"\b(?:grounded|groundedness|faithful|faithfulness|hallucinat\w+|supported by the (?:context|passages?))\b",
+    re.IGNORECASE,
+)
+_SCALE = re.compile(
+    r"\b(?:from|between|scale of)\s+(-?\d+(?:\.\d+)?)\s*(?:to|and|-|–)\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE
+)
+_STATED = re.compile(
+    r"""^[ \t]*[-*]?[ \t]*["'`*]*([a-z][\w -]{0,30}?)["'`*]*[ \t]*[:=(][ \t]*(-?\d+(?:\.\d+)?)\b""",
+    re.IGNORECASE | re.MULTILINE,
+)
 _REASONS = re.compile(r"reason|explanation|rationale|justification|analysis|thinking|comment|why", re.IGNORECASE)
 _SCORES = re.compile(r"score|rating|grade|points|value|verdict", re.IGNORECASE)
 _PASSES = re.compile(r"pass|verdict|correct|ok|met|grounded|faithful|valid|supported", re.IGNORECASE)
-_NO_VERDICT = frozenset("unknown unclear cannot_judge cannot_tell not_applicable n/a na skip unscored".split())
-_GOOD = frozenset("correct yes pass passed good true right faithful supported grounded complete relevant excellent full ok".split())
-_BAD = frozenset("incorrect no fail failed bad false wrong unfaithful unsupported ungrounded irrelevant poor none missing".split())
+_NO_VERDICT = frozenset(
+    ["unknown", "unclear", "cannot_judge", "cannot_tell", "not_applicable", "n/a", "na", "skip", "unscored"]
+)
+_GOOD = frozenset(
+    [
+        "correct",
+        "yes",
+        "pass",
+        "passed",
+        "good",
+        "true",
+        "right",
+        "faithful",
+        "supported",
+        "grounded",
+        "complete",
+        "relevant",
+        "excellent",
+        "full",
+        "ok",
+    ]
+)
+_BAD = frozenset(
+    [
+        "incorrect",
+        "no",
+        "fail",
+        "failed",
+        "bad",
+        "false",
+        "wrong",
+        "unfaithful",
+        "unsupported",
+        "ungrounded",
+        "irrelevant",
+        "poor",
+        "none",
+        "missing",
+    ]
+)
 
 # Support at and below the first counts as 0, at and above the second as 1: references are seldom met word for word.
 _FLOOR, _CEILING = 0.25, 0.7
-
-
-class Case(msgspec.Struct, frozen=True):
-    """What a judge's prompt holds."""
-
-    answer: str
-    instructions: str
-    reference: str = ""
-    context: str = ""
-    question: str = ""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -62,102 +82,6 @@ class Judgement(msgspec.Struct, frozen=True):
 
     quality: float
     reason: str
-
-
-def case_of(texts: list[str]) -> Case | None:
-    """Find the answer to judge and what to judge it by in the texts of a prompt; None when there is no answer."""
-    whole = "\n".join(texts)
-    blocks, outside = _fenced(whole)
-    if not blocks:
-        tagged = _TAGGED.search(whole)
-        if tagged:
-            blocks, outside = {"answer": tagged[2]}, whole[: tagged.start()] + "\n" + whole[tagged.end() :]
-    sections = _sections(outside)
-    if "answer" not in blocks:
-        if blocks or "answer" not in sections:
-            return None
-        blocks = {"answer": sections["answer"]}
-    found = {**sections, **blocks}
-    return Case(
-        answer=blocks["answer"].strip(),
-        instructions=outside,
-        reference=found.get("reference", "").strip(),
-        context=found.get("context", "").strip(),
-        question=found.get("question", "").strip(),
-    )
-
-
-def _fenced(text: str) -> tuple[dict[str, str], str]:
-    """The blocks between lines that hold the stated token, by what they are, and the text outside of them."""
-    lines = text.split("\n")
-    token = _fence_token(lines)
-    if token is None:
-        return {}, text
-    named: dict[str, str] = {}
-    outside: list[str] = []
-    block: list[str] | None = None
-    kind = ""
-    for line in lines:
-        if _is_fence(line, token):
-            if block is None:
-                before = next((one for one in reversed(outside) if one.strip()), "")
-                kind, block = _part(line.replace(token, "")) or _part(before) or "answer", []
-            else:
-                named[kind] = "\n".join(block)
-                block = None
-        elif block is None:
-            outside.append(line)
-        else:
-            block.append(line)
-    if block is not None:
-        named[kind] = "\n".join(block)
-    if len(named) == 1:
-        named = {"answer": next(iter(named.values()))}
-    return named, "\n".join(outside)
-
-
-def _fence_token(lines: list[str]) -> str | None:
-    """The token of the fence: of all tokens that stand on two lines of their own, one that was stated before any of them.
-
-    What comes after the first fence line may be the answer's own doing, so that a token stated there counts for nothing;
-    when none was stated the first wins, for the same reason.
-    """
-    stated: set[str] = set()
-    for place, line in enumerate(lines):
-        tokens = [one for one in _TOKEN.findall(line) if any(sign.isdigit() for sign in one)]
-        for token in tokens:
-            if _is_fence(line, token) and any(_is_fence(one, token) for one in lines[place + 1 :]):
-                if token in stated:
-                    return token
-                later = (one for one in stated if sum(_is_fence(line, one) for line in lines[place:]) >= 2)
-                return next(later, token)
-        stated.update(tokens)
-    return None
-
-
-def _is_fence(line: str, token: str) -> bool:
-    """Whether a line is the token with at most a few marks and one or two words around it."""
-    if token not in line:
-        return False
-    rest = line.replace(token, " ", 1)
-    return len(rest.strip()) <= 24 and ":" not in rest and len(_WORD.findall(rest)) <= 2
-
-
-def _part(text: str) -> str | None:
-    lowered = text.lower()
-    return next((name for name, sign in _PARTS if sign.search(lowered)), None)
-
-
-def _sections(text: str) -> dict[str, str]:
-    """Texts behind headings at the start of a line, such as `Reference:`; the last of a kind counts."""
-    marks = list(_SECTION.finditer(text))
-    ends = [one.start() for one in marks[1:]] + [len(text)]
-    found: dict[str, str] = {}
-    for mark, end in zip(marks, ends, strict=True):
-        body = text[mark.end() : end].strip()
-        if body and (name := _part(mark[1])):
-            found[name] = body
-    return found
 
 
 def judge(case: Case, model: str) -> Judgement:
@@ -286,7 +210,9 @@ def _stated_scores(labels: list[Any], instructions: str) -> dict[str, float] | N
     stated: dict[str, float] = {}
     for label in map(str, labels):
         sign = rf"""(?<![\w-])["'`*]*{re.escape(label)}["'`*]*[ \t]*(?:[:=(→]|->)[ \t]*\(?[ \t]*(-?\d+(?:\.\d+)?)\b"""
-        found = re.search(r"^[ \t]*(?:[-*][ \t]*)?" + sign, instructions, re.I | re.M) or re.search(sign, instructions, re.I)
+        found = re.search(r"^[ \t]*(?:[-*][ \t]*)?" + sign, instructions, re.IGNORECASE | re.MULTILINE) or re.search(
+            sign, instructions, re.IGNORECASE
+        )
         if found is None:
             return None
         stated[label] = float(found[1])

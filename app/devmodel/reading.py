@@ -12,11 +12,13 @@ _NAMES = r"(?:context|documents?|passages?|sources?|documentation|excerpts?)"
 _TAGGED = re.compile(rf"<({_NAMES})>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _CONTEXT_LINE = re.compile(
     rf"^[ \t]*(?:(?:#{{1,6}}[ \t]*|\*\*)?{_NAMES}:?(?:\*\*)?:?[ \t]*$(?<=[:*]|\w)|(?:context|documentation|passages|excerpts|documents):)",
-    re.I | re.M,
+    re.IGNORECASE | re.MULTILINE,
 )
-_MARKER_LINE = re.compile(r"^\[(\d{1,3})\][ \t]*(.*)$", re.M)
-_QUESTION_LINE = re.compile(r"^[ \t]*(?:#{1,6}[ \t]*)?(?:\*\*)?question[ \t]*:(?:\*\*)?[ \t]*", re.I | re.M)
-_HEADING_LINE = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", re.M)
+_MARKER_LINE = re.compile(r"^\[(\d{1,3})\][ \t]*(.*)$", re.MULTILINE)
+_QUESTION_LINE = re.compile(
+    r"^[ \t]*(?:#{1,6}[ \t]*)?(?:\*\*)?question[ \t]*:(?:\*\*)?[ \t]*", re.IGNORECASE | re.MULTILINE
+)
+_HEADING_LINE = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -117,9 +119,7 @@ def passages(context: str) -> tuple[Passage, ...]:
     if headings:
         ends = [one.start() for one in headings[1:]] + [len(context)]
         before = context[: headings[0].start()].strip()
-        cut = [
-            Passage(None, one[1], context[one.end() : end].strip()) for one, end in zip(headings, ends, strict=True)
-        ]
+        cut = [Passage(None, one[1], context[one.end() : end].strip()) for one, end in zip(headings, ends, strict=True)]
         return (*((Passage(None, "", before),) if before else ()), *(one for one in cut if one.text))
     if "```" in context:
         return (Passage(None, "", context),)

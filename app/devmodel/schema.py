@@ -5,38 +5,20 @@ references) and checks its own work: what does not validate is refused, never re
 """
 
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from functools import lru_cache
-from math import ceil, floor
 from typing import Any
 
 import msgspec
 
 from app.devmodel.errors import RequestError
+from app.devmodel.scalars import Schema, UnfillableError, number, string
 
-Schema = dict[str, Any]
 Suggest = Callable[[str, Schema], Any]
 
 _MOST_NODES = 5_000
 _DEEPEST = 24
 # Below this depth optional parts are left out and the simplest alternative is tried first, so that recursive types end.
 _SIMPLE_BELOW = 4
-_FORMATS = {
-    "date-time": "2024-01-01T00:00:00Z",
-    "date": "2024-01-01",
-    "time": "00:00:00Z",
-    "duration": "P1D",
-    "email": "nobody@example.com",
-    "hostname": "example.com",
-    "uri": "https://example.com/",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-}
-
-
-class UnfillableError(Exception):
-    """No instance was found for a part of a schema."""
 
 
 def nothing(_name: str, _schema: Schema) -> Any:
@@ -91,7 +73,9 @@ class _Filler:
         if schema is True:
             return None
         if "$ref" in schema:
-            return self.fill(self._merged([self._resolve(schema["$ref"]), _without(schema, "$ref")]), name, depth + 1, variant)
+            return self.fill(
+                self._merged([self._resolve(schema["$ref"]), _without(schema, "$ref")]), name, depth + 1, variant
+            )
         if "const" in schema:
             return schema["const"]
         if "allOf" in schema:
@@ -114,9 +98,9 @@ class _Filler:
             if kind == "array":
                 return self._array(schema, name, depth)
             if kind == "string":
-                return _string(schema, proposed if isinstance(proposed, str) else name or "text", name, variant)
+                return string(schema, proposed if isinstance(proposed, str) else name or "text", name, variant)
             if kind in ("integer", "number"):
-                return _number(schema, proposed, whole=kind == "integer", variant=variant)
+                return number(schema, proposed, whole=kind == "integer", variant=variant)
             if kind == "boolean":
                 return proposed if isinstance(proposed, bool) else variant % 2 == 1
             if kind == "null":
@@ -241,7 +225,9 @@ def _kinds(schema: Schema, *, simplest: bool) -> Iterator[str]:
     if not kinds:
         kinds = [kind for kind, signs in _SIGNS.items() if signs & schema.keys()] or ["string"]
     order = ("null", "boolean", "integer", "number", "string", "array", "object")
-    yield from sorted(kinds, key=lambda one: (one == "null") if not simplest else order.index(one) if one in order else 9)
+    yield from sorted(
+        kinds, key=lambda one: (one == "null") if not simplest else order.index(one) if one in order else 9
+    )
 
 
 _SIGNS = {
@@ -269,69 +255,3 @@ def _is_type(value: Any, declared: Any) -> bool:
     actual = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
     kind = "null" if value is None else actual[type(value)]
     return kind in kinds or (kind == "integer" and "number" in kinds)
-
-
-def _string(schema: Schema, text: str, name: str, variant: int) -> str:
-    if "pattern" in schema:
-        raise UnfillableError(f"strings with a pattern are not made up ({schema['pattern']!r} at {name!r})")
-    form = schema.get("format")
-    if form in _FORMATS and variant == 0:
-        return _FORMATS[form]
-    if form in _FORMATS:
-        raise UnfillableError(f"several different values of format {form!r} at {name!r}")
-    if variant:
-        text = f"{variant + 1} {text}"
-    least, most = schema.get("minLength", 0), schema.get("maxLength")
-    if most is not None:
-        text = text[:most]
-    return text + "." * (least - len(text))
-
-
-def _number(schema: Schema, proposed: Any, *, whole: bool, variant: int) -> int | float:
-    """The proposed number, else the one nearest to zero, that the bounds allow; in exact arithmetic."""
-    step = Fraction(str(schema["multipleOf"])) if "multipleOf" in schema else Fraction(1)
-    if whole and step.denominator != 1:
-        step = Fraction(step.numerator)
-    stepped = whole or "multipleOf" in schema
-    low, low_open = _bound(schema, "minimum", "exclusiveMinimum", max)
-    high, high_open = _bound(schema, "maximum", "exclusiveMaximum", min)
-
-    def allowed(number: Fraction) -> bool:
-        return (
-            (low is None or number > low or (number == low and not low_open))
-            and (high is None or number < high or (number == high and not high_open))
-            and (not stepped or number % step == 0)
-        )
-
-    wanted = [Fraction(str(proposed))] if isinstance(proposed, int | float) and not isinstance(proposed, bool) else []
-    wanted.append(Fraction(0))
-    if low is not None:
-        above = step * ceil(low / step)
-        wanted += [low, above, above + step, low + 1]
-    if high is not None:
-        below = step * floor(high / step)
-        wanted += [high, below, below - step, high - 1]
-    if low is not None and high is not None:
-        wanted.append((low + high) / 2)
-    usable = [number for number in wanted if allowed(number)]
-    if not usable:
-        raise UnfillableError("the bounds of a number leave nothing")
-    number = usable[0]
-    for direction in (step, -step):
-        if variant and allowed(number + direction * variant):
-            number += direction * variant
-            break
-    return int(number) if number.denominator == 1 and (whole or not isinstance(proposed, float)) else float(number)
-
-
-def _bound(
-    schema: Schema, closed: str, opened: str, tighter: Callable[[Fraction, Fraction], Fraction]
-) -> tuple[Fraction | None, bool]:
-    """The tighter of a closed and an open bound, and whether it is the open one."""
-    one = Fraction(str(schema[closed])) if closed in schema else None
-    other = Fraction(str(schema[opened])) if opened in schema else None
-    if other is None:
-        return one, False
-    if one is None:
-        return other, True
-    return (other, True) if tighter(one, other) == other else (one, False)

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from app.devmodel.app import DevModel, Options, create_devmodel
+from app.devmodel.app import DevModel, create_devmodel
 from app.devmodel.exchange import ABORT
+from app.devmodel.options import Options
 
 # Longer than clients keep idle connections, so that a request never meets a connection that is just being closed.
 _KEEP_ALIVE_S = 120

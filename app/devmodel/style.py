@@ -7,11 +7,17 @@ import msgspec
 
 _NUMBERS = {"one": 1, "a single": 1, "single": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _NUMBERS |= {"a few": 3, "few": 3, "several": 4}
-_SENTENCES = re.compile(r"\b(a single|single|a few|few|several|one|two|three|four|five|six|[1-9])\s+(?:\w+\s+)?sentences?\b")
+_SENTENCES = re.compile(
+    r"\b(a single|single|a few|few|several|one|two|three|four|five|six|[1-9])\s+(?:\w+\s+)?sentences?\b"
+)
 _SHORT = re.compile(r"\b(?:briefly|concise|concisely|short answers?)\b")
 _LONG = re.compile(r"\b(?:in detail|detailed|thorough|thoroughly|complete answers?)\b")
-_WORD_LIMIT = re.compile(r"\b(?:at most|under|no more than|up to)\s+(\d+)\s+words\b|\b(\d+)\s+words\s+or\s+(?:fewer|less)\b")
-_CITE = re.compile(r"\bcite\b|\bciting\b|\b(?:quot(?:e|ing)|nam(?:e|ing)|giv(?:e|ing)) (?:the|your|its) sources?\b|\[n\]")
+_WORD_LIMIT = re.compile(
+    r"\b(?:at most|under|no more than|up to)\s+(\d+)\s+words\b|\b(\d+)\s+words\s+or\s+(?:fewer|less)\b"
+)
+_CITE = re.compile(
+    r"\bcite\b|\bciting\b|\b(?:quot(?:e|ing)|nam(?:e|ing)|giv(?:e|ing)) (?:the|your|its) sources?\b|\[n\]"
+)
 _ABSTAIN = re.compile(
     r"say so (?:when|if)|(?:if|when|whenever) (?:it|the (?:answer|context|documentation|text|information|passages?))"
     r"[^.]{0,40}(?:\bnot\b|n't|\bno\b|lacks?|missing)"
@@ -21,7 +27,9 @@ _STRICT = re.compile(r"\b(?:do not|don't|never) guess\b|\bonly (?:if|when) (?:yo
 _PHRASE = re.compile(r"[\"“]([^\"”\n]{2,200})[\"”]")
 _YES_NO = re.compile(r"\byes or no\b")
 _BULLETS = re.compile(r"\bbullets?\b|\bbullet points?\b|\bas a list\b|\blist the\b")
-_CODE = re.compile(r"\bcopy (?:the )?commands?\b|\b(?:commands?|code) exactly\b|\bexact commands?\b|\bcommands? and code exactly\b")
+_CODE = re.compile(
+    r"\bcopy (?:the )?commands?\b|\b(?:commands?|code) exactly\b|\bexact commands?\b|\bcommands? and code exactly\b"
+)
 _OWN_WORDS = re.compile(r"\b(?:in your own words|paraphrase|rephrase)\b")
 
 ABSTENTION = "That is not in the documentation."

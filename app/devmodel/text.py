@@ -15,25 +15,52 @@ _TABLE_RULE = re.compile(r"\|?[\s:|-]*-[\s:|-]*$")
 _LINK = re.compile(r"!?\[([^\]]+)\]\([^)\s]+\)")
 _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 
-STOPWORDS = frozenset(
+
+def _vocabulary(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+STOPWORDS = _vocabulary(
     """a an and any are as at be been being but by can could did do does doing for from get gets had has have having how i if
     in into is it its just may me might my must no nor not of off on or our out per shall should so some such than that the
     their them then there these they this those to too us very was we were what when where which while who whom whose why will
     with would you your yours also about again all am both each few here more most only other own same until up s t don
-    please tell explain give happen happens one ones use used using want need needs make makes made mean means exactly""".split()
+    please tell explain give happen happens one ones use used using want need needs make makes made mean means exactly"""
 )
 
 # The few that dev-small passes over; it takes "when" and "can" for words that matter.
-FEW_STOPWORDS = frozenset("a an and are do does for how i in is of or the to what which".split())
+FEW_STOPWORDS = _vocabulary("a an and are do does for how i in is of or the to what which")
 
-_IRREGULAR = dict(
-    pair.split(":")
-    for pair in """lost:lose kept:keep held:hold taken:take took:take sent:send bought:buy found:find written:write wrote:write
-    built:build ran:run chosen:choose chose:choose broken:break broke:break known:know knew:know given:give gave:give
-    shown:show meant:mean left:leave told:tell began:begin begun:begin stolen:steal drawn:draw thrown:throw grown:grow
-    forgotten:forget hidden:hide stood:stand understood:understand paid:pay said:say went:go gone:go came:come
-    indices:index people:person data:data""".split()
-)
+_IRREGULAR_FORMS = """
+lose lost
+keep kept
+hold held
+take taken took
+send sent
+buy bought
+find found
+write written wrote
+build built
+run ran
+choose chosen chose
+break broken broke
+know known knew
+give given gave
+show shown
+mean meant
+leave left
+tell told
+begin began begun
+draw drawn
+grow grown
+forget forgotten
+hide hidden
+understand understood
+pay paid
+say said
+come came
+index indices
+"""
 
 # Words that people swap when they ask; each stem is read as the first of its group.
 _SYNONYM_GROUPS = """
@@ -81,6 +108,9 @@ roll revert undo
 rate rating
 ship deploy release
 """
+
+
+_IRREGULAR = {form: base for base, *forms in map(str.split, _IRREGULAR_FORMS.strip().splitlines()) for form in forms}
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):

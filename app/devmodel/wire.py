@@ -85,7 +85,9 @@ def chat_request(body: bytes) -> ChatRequest:
         raise RequestError("messages is empty: at least one is needed", param="messages", code="empty_array")
     for place, message in enumerate(request.messages):
         if message.role not in _ROLES:
-            raise RequestError(f"messages[{place}].role: {message.role!r} is not one of {sorted(_ROLES)}", param="messages")
+            raise RequestError(
+                f"messages[{place}].role: {message.role!r} is not one of {sorted(_ROLES)}", param="messages"
+            )
     wanted = request.response_format
     if wanted and wanted.type == "json_schema" and wanted.json_schema is None:
         raise RequestError("response_format.json_schema is missing", param="response_format")

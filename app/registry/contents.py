@@ -10,7 +10,7 @@ import msgspec
 from app.kit.digests import DIGEST_PREFIX, canonical, digest, normalised
 from app.kit.errors import FieldError, InvalidContentError, TooLargeError
 from app.registry.kinds import kinds
-from app.registry.kinds.base import Kind
+from app.registry.kinds.base import Kind, escape
 from app.registry.schemas import Artifact
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -150,8 +150,3 @@ def _bad_text(text: str) -> str | None:
     except UnicodeEncodeError as error:
         return f"character {error.start + 1} is a lone surrogate, which is no text"
     return None
-
-
-def escape(part: str) -> str:
-    """One part of a JSON pointer (RFC 6901)."""
-    return part.replace("~", "~0").replace("/", "~1")

@@ -64,6 +64,42 @@ class Kind:
         return content
 
 
+def escape(part: str) -> str:
+    """One part of a JSON pointer (RFC 6901)."""
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+_NOTHING = object()
+
+
+def schema_problems(schema: dict[str, Any], pointer: str, instance: Any = _NOTHING) -> Iterable[FieldError]:
+    """What is wrong with a JSON Schema that a user wrote; or, with `instance`, with that under the schema."""
+    from evaluators.jsonschemas import SchemaError, compile_schema
+
+    try:
+        validator = compile_schema(schema)
+    except SchemaError as error:
+        yield FieldError(pointer + error.pointer, f"not a usable JSON Schema: {error}")
+        return
+    if instance is not _NOTHING and not validator.is_valid(instance):
+        reason = next(validator.iter_errors(instance)).message
+        yield FieldError(f"{pointer}/default", f"the default does not fit its own schema: {reason}")
+
+
+def template_problems(source: str, pointer: str, known: Iterable[str] | None = None) -> Iterable[FieldError]:
+    """What is wrong with a template; with `known`, also every variable that is used and not one of them."""
+    from app.kit.templates import TemplateError, check
+
+    try:
+        names = check(source)
+    except TemplateError as error:
+        yield FieldError(pointer, error.detail)
+        return
+    if known is not None:
+        for name in sorted(names - set(known)):
+            yield FieldError(pointer, f"there is no variable {name!r} here; there is {' and '.join(sorted(known))}")
+
+
 def invalid(error: msgspec.ValidationError, pointer: str = "") -> InvalidContentError:
     """msgspec's message (``Expected `int`, got `str` - at `$.a[0].b` ``) as an error with a JSON pointer."""
     from app.kit.problems import field_error

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.registry.kinds.base import Content, Kind
+from app.registry.kinds.base import Content, Kind, Tag
 
 
 class Items(Content, frozen=True):
@@ -18,7 +18,7 @@ class Dataset(Content, frozen=True):
     items: Items
     description: str = ""
     schema: dict[str, Any] | None = None
-    tags: list[str] = []
+    tags: list[Tag] = []
 
 
 KIND = Kind("dataset", "datasets", ".jsonl", Dataset, ("items",))

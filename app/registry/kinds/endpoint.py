@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.kit.errors import FieldError
-from app.registry.kinds.base import Content, Kind
+from app.registry.kinds.base import Content, Kind, Tag
 
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -46,7 +46,7 @@ class Endpoint(Content, frozen=True):
     limits: Limits = msgspec.field(default_factory=Limits)
     price: Price | None = None
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
-    tags: list[str] = []
+    tags: list[Tag] = []
 
 
 def problems(endpoint: Endpoint) -> Iterable[FieldError]:

@@ -315,4 +315,4 @@ def _rule(rule: Rule, pointer: str, *, rollout: bool) -> Iterable[FieldError]:
         yield FieldError(f"{pointer}/feedback", "feedback needs no_worse_by, floor or both")
 
 
-KIND = Kind("gate_policy", "gate-policies", ".gate.yaml", GatePolicy, problems=problems)
+KIND = Kind("gate_policy", "gate-policies", ".policy.yaml", GatePolicy, problems=problems)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from app.kit.errors import FieldError
-from app.registry.kinds.base import Content, Kind, Reference
+from app.registry.kinds.base import Content, Kind, Reference, Tag, template_problems
 
 DEFAULT_CONTEXT = "{% for chunk in chunks %}[{{ loop.index }}] {{ chunk.title }}\n{{ chunk.text }}\n\n{% endfor %}"
 
@@ -36,7 +36,7 @@ class RAGConfig(Content, frozen=True):
     query: str = "{{ question }}"
     context: str = DEFAULT_CONTEXT
     min_score: float | None = None
-    tags: list[str] = []
+    tags: list[Tag] = []
 
 
 def references(config: RAGConfig) -> Iterable[Reference]:
@@ -48,6 +48,8 @@ def references(config: RAGConfig) -> Iterable[Reference]:
 def problems(config: RAGConfig) -> Iterable[FieldError]:
     if config.retriever.kind != "bm25":
         yield FieldError("/retriever/kind", f"{config.retriever.kind!r} is not available yet; use 'bm25'")
+    yield from template_problems(config.query, "/query")
+    yield from template_problems(config.context, "/context", known=["chunks"])
     if config.chunking.by in ("tokens", "sentences") and config.chunking.overlap >= config.chunking.size:
         yield FieldError("/chunking/overlap", "overlap must be smaller than size")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from app.kit.errors import FieldError
-from app.registry.kinds.base import Content, Kind, Reference
+from app.registry.kinds.base import Content, Kind, Reference, Tag, escape, template_problems
 
 
 class Scale(Content, frozen=True):
@@ -25,7 +25,7 @@ class Rubric(Content, frozen=True):
     examples: list[dict[str, Any]] = []
     params: dict[str, Any] = {}
     votes: Annotated[int, msgspec.Meta(ge=1, le=25)] = 1
-    tags: list[str] = []
+    tags: list[Tag] = []
 
 
 def references(rubric: Rubric) -> Iterable[Reference]:
@@ -33,13 +33,14 @@ def references(rubric: Rubric) -> Iterable[Reference]:
 
 
 def problems(rubric: Rubric) -> Iterable[FieldError]:
+    yield from template_problems(rubric.instructions, "/instructions")
     if (rubric.labels is None) == (rubric.scale is None):
         yield FieldError("/labels", "a rubric has either `labels` or `scale`")
     if rubric.labels is not None and len(set(rubric.labels.values())) < 2:
         yield FieldError("/labels", "labels need at least two different scores, or no verdict can ever fail")
     for label, score in (rubric.labels or {}).items():
         if not 0 <= score <= 1:
-            yield FieldError(f"/labels/{label}", "a label's score lies between 0 and 1")
+            yield FieldError(f"/labels/{escape(label)}", "a label's score lies between 0 and 1")
     if rubric.scale is not None and rubric.scale.low >= rubric.scale.high:
         yield FieldError("/scale", "low must be below high")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from app.kit.errors import FieldError
-from app.registry.kinds.base import Content, Kind, Reference
+from app.registry.kinds.base import Content, Kind, Reference, Tag
 
 
 class ScorerSpec(Content, frozen=True):
@@ -30,7 +30,7 @@ class Suite(Content, frozen=True):
     endpoints: list[str] = []
     repeats: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
     policy: str | None = None
-    tags: list[str] = []
+    tags: list[Tag] = []
 
 
 def references(suite: Suite) -> Iterable[Reference]:
@@ -45,8 +45,8 @@ def references(suite: Suite) -> Iterable[Reference]:
 
 
 def problems(suite: Suite) -> Iterable[FieldError]:
-    from evaluators.contract import ScorerConfigError
-    from evaluators.registry import build
+    from evaluators.contract import JudgeScorer, ScorerConfigError
+    from evaluators.registry import build, get
 
     seen: set[str] = set()
     for i, scorer in enumerate(suite.scorers):
@@ -55,12 +55,15 @@ def problems(suite: Suite) -> Iterable[FieldError]:
                 f"/scorers/{i}/name", f"two scorers are called {scorer.metric!r}; give one of them a `name`"
             )
         seen.add(scorer.metric)
-        if isinstance(scorer.args.get("rubric"), str):
-            continue  # built when the rubric is known
         try:
+            if issubclass(get(scorer.use), JudgeScorer) and isinstance(scorer.args.get("rubric"), str):
+                continue  # built when a run has the rubric
             build(scorer.use, scorer.args)
         except ScorerConfigError as error:
             yield FieldError(f"/scorers/{i}{error.pointer}", str(error))
+    for i, endpoint in enumerate(suite.endpoints):
+        if endpoint in suite.endpoints[:i]:
+            yield FieldError(f"/endpoints/{i}", f"{endpoint!r} is there already")
 
 
 KIND = Kind("suite", "suites", ".suite.yaml", Suite, ("dataset", "scorers"), references, problems)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.kit.errors import FieldError
-from app.registry.kinds.base import Content, Kind
+from app.registry.kinds.base import Content, Kind, Tag, escape, schema_problems
 
 
 class Function(Content, frozen=True):
@@ -36,7 +36,7 @@ class ToolConfig(Content, frozen=True):
     parallel_tool_calls: bool = True
     max_rounds: Annotated[int, msgspec.Meta(ge=1, le=50)] = 4
     results: Results = msgspec.field(default_factory=Results)
-    tags: list[str] = []
+    tags: list[Tag] = []
 
 
 def problems(config: ToolConfig) -> Iterable[FieldError]:
@@ -45,6 +45,12 @@ def problems(config: ToolConfig) -> Iterable[FieldError]:
         if tool.function.name in seen:
             yield FieldError(f"/tools/{i}/function/name", f"two tools are named {tool.function.name!r}")
         seen.add(tool.function.name)
+        yield from schema_problems(tool.function.parameters, f"/tools/{i}/function/parameters")
+    for name in config.results.recorded:
+        if name not in seen:
+            yield FieldError(
+                f"/results/recorded/{escape(name)}", f"there is no tool {name!r}; there is {', '.join(sorted(seen))}"
+            )
     if config.results.kind == "http":
         yield FieldError("/results/kind", "'http' is not available yet; use 'recorded' or 'none'")
     if isinstance(config.tool_choice, str) and config.tool_choice not in ("auto", "none", "required"):

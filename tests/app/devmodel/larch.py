@@ -10,12 +10,23 @@ PASSAGES: dict[str, str] = {
 pip install larch-backup
 ```
 
-The package weighs 4 MB and pulls in three dependencies. On Debian the package python3-venv must be there first. Larch runs on Linux and macOS; Windows is not supported yet.""",
-    "Repositories": """A repository is the folder or bucket that holds your snapshots. Create one with `larch init PATH`. A repository can lie on a local disk, on an SFTP host or in an S3 bucket. The passphrase is asked for once and is never stored. If the passphrase is lost, nobody can read the repository again.""",
-    "Snapshots": """`larch save FOLDER` takes a snapshot. A snapshot is immutable: it is never changed after it was taken. Files that did not change since the last snapshot are not copied a second time, so that a daily snapshot costs little space. Every snapshot carries a number and a digest.""",
-    "Restoring": """`larch restore 7 --to FOLDER` writes snapshot 7 into an empty folder. Restoring into a folder that is not empty is refused unless `--overwrite` is given. Single files are restored with `--only PATTERN`. Ownership and permissions come back only when the command runs as root.""",
-    "Retention": """The retention policy decides which snapshots `larch prune` removes. By default the last 14 daily, 8 weekly and 12 monthly snapshots are kept. A snapshot with a label is never pruned. Pruning is a dry run until you add `--yes`.""",
-    "Schedules": """Larch has no daemon of its own. Use cron or a systemd timer to run `larch save` at night. `larch schedule --print systemd` prints a unit file that is ready to be copied. Two runs on one repository at the same time are prevented by a lock, which expires after 30 minutes.""",
+The package weighs 4 MB and pulls in three dependencies. On Debian the package python3-venv must be there first.
+Larch runs on Linux and macOS; Windows is not supported yet.""",
+    "Repositories": """A repository is the folder or bucket that holds your snapshots. Create one with `larch
+init PATH`. A repository can lie on a local disk, on an SFTP host or in an S3 bucket. The passphrase is
+asked for once and is never stored. If the passphrase is lost, nobody can read the repository again.""",
+    "Snapshots": """`larch save FOLDER` takes a snapshot. A snapshot is immutable: it is never changed after it
+was taken. Files that did not change since the last snapshot are not copied a second time, so that a daily
+snapshot costs little space. Every snapshot carries a number and a digest.""",
+    "Restoring": """`larch restore 7 --to FOLDER` writes snapshot 7 into an empty folder. Restoring into a
+folder that is not empty is refused unless `--overwrite` is given. Single files are restored with `--only
+PATTERN`. Ownership and permissions come back only when the command runs as root.""",
+    "Retention": """The retention policy decides which snapshots `larch prune` removes. By default the last 14
+daily, 8 weekly and 12 monthly snapshots are kept. A snapshot with a label is never pruned. Pruning is a dry
+run until you add `--yes`.""",
+    "Schedules": """Larch has no daemon of its own. Use cron or a systemd timer to run `larch save` at night.
+`larch schedule --print systemd` prints a unit file that is ready to be copied. Two runs on one repository
+at the same time are prevented by a lock, which expires after 30 minutes.""",
     "Settings": """Settings are environment variables.
 
 | variable | default | meaning |
@@ -32,10 +43,18 @@ The package weighs 4 MB and pulls in three dependencies. On Debian the package p
 - 3 means that the repository is locked
 
 A warning alone does not change the exit code.""",
-    "Encryption": """All data is encrypted with AES-256 in GCM mode before it leaves the machine. The key is derived from the passphrase with Argon2id. File names are encrypted too, because they often tell more than the contents. Changing the passphrase re-encrypts only the key, which takes less than a second.""",
-    "Checking": """`larch verify` reads every block and compares it with its digest. Add `--sample 5` to read only five percent of the blocks. A damaged block is reported with the snapshots that need it. Verification never writes to the repository.""",
-    "Notifications": """Larch can send an e-mail or call a webhook when a run fails. Set `notify.webhook` in `larch.toml` to the address to call. The body is a JSON object with the fields run, host, status and message. A webhook that does not answer within ten seconds is tried three times.""",
-    "Licence and support": """Larch is free software under the Apache-2.0 licence. Questions are answered in the forum; bugs belong in the issue tracker. Security problems are reported to security@larch.example, and are answered within two working days. There is no paid support.""",
+    "Encryption": """All data is encrypted with AES-256 in GCM mode before it leaves the machine. The key is
+derived from the passphrase with Argon2id. File names are encrypted too, because they often tell more than
+the contents. Changing the passphrase re-encrypts only the key, which takes less than a second.""",
+    "Checking": """`larch verify` reads every block and compares it with its digest. Add `--sample 5` to read
+only five percent of the blocks. A damaged block is reported with the snapshots that need it. Verification
+never writes to the repository.""",
+    "Notifications": """Larch can send an e-mail or call a webhook when a run fails. Set `notify.webhook` in
+`larch.toml` to the address to call. The body is a JSON object with the fields run, host, status and
+message. A webhook that does not answer within ten seconds is tried three times.""",
+    "Licence and support": """Larch is free software under the Apache-2.0 licence. Questions are answered in the
+forum; bugs belong in the issue tracker. Security problems are reported to security@larch.example, and are
+answered within two working days. There is no paid support.""",
 }
 
 # (title of the passage that answers, question, words that a right answer holds)

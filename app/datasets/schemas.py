@@ -1,0 +1,67 @@
+"""Items of datasets."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from app.registry.kinds.base import Tag
+
+
+class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a model answered elsewhere; a `replay` endpoint answers with it."""
+
+    text: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    latency_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    usage: dict[str, Any] | None = None
+    finish_reason: str | None = None
+
+
+class ItemBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything of an item but its id: what its digest is over.
+
+    `reference` is a string, a number, a list of alternatives or an object; items of one `cluster` are not independent.
+    """
+
+    inputs: dict[str, Any]
+    reference: Any = None
+    history: list[dict[str, Any]] = []
+    tags: list[Tag] = []
+    metadata: dict[str, Any] = {}
+    cluster: str | None = None
+    recorded: dict[str, Recorded] = {}
+
+
+class ItemCreate(ItemBody, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An item as it is sent. Its default id is its digest's first 16 digits."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+
+
+class Item(msgspec.Struct, frozen=True):
+    """An item of a dataset version."""
+
+    id: str
+    digest: str
+    inputs: dict[str, Any]
+    reference: Any = None
+    history: list[dict[str, Any]] = []
+    tags: list[str] = []
+    metadata: dict[str, Any] = {}
+    cluster: str | None = None
+    recorded: dict[str, Any] = {}
+
+
+class ItemsContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A dataset as it is sent; the items stay raw until each is read with its place."""
+
+    items: list[msgspec.Raw]
+    description: str = ""
+    schema: dict[str, Any] | None = None
+    tags: list[str] = []
+
+
+class DatasetCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    content: ItemsContent
+    message: str = ""
+    labels: list[str] = []

@@ -1,0 +1,161 @@
+"""Arguments of a tool call: which values the question holds for which parameters."""
+
+import re
+from typing import Any
+
+from app.devmodel import text as words_of
+from app.devmodel.errors import RequestError
+from app.devmodel.schema import Schema, UnfillableError, instance
+
+_NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?![\w])(?!\.\d)")
+_QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)")
+_PROPER = re.compile(r"\b[A-Z][\w'-]*(?:(?:\s+|,\s+)(?:of\s+|the\s+|de\s+)?[A-Z][\w'-]*)*")
+_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b")
+_IDENTIFIER = re.compile(r"\b[\w.-]+[/@][\w./@:-]+\b|\b\w+[._]\w[\w.]*\b|https?://\S+")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_.\-]+")
+_WHOLE_QUESTION = frozenset(("query", "question", "q", "text", "search", "input", "prompt", "message", "request"))
+_NEGATED = re.compile(r"\b(?:not|no|without|never|don't|doesn't)\W+(?:\w+\W+){0,2}$")
+
+
+def arguments(question: str, parameters: Schema) -> dict[str, Any]:
+    """Arguments that the question holds, by parameter names and types; required ones are always there."""
+    return _Arguments(question).object(parameters)
+
+
+def holds_value(clause: str) -> bool:
+    """Whether a clause names a number, a quotation or a proper name."""
+    return bool(_NUMBER.search(clause) or _QUOTED.search(clause) or _PROPER.search(clause))
+
+
+def spoken(name: str) -> str:
+    """An identifier as words: `get_weather`, `getWeather` and `math.hypot` fall apart."""
+    return _CAMEL.sub(" ", name)
+
+
+class _Arguments:
+    """Reads values out of one question; a value that was used is not used again."""
+
+    def __init__(self, question: str) -> None:
+        self._question = question
+        self._lowered = question.lower()
+        self._numbers = [(one.start(), one[0]) for one in _NUMBER.finditer(question)]
+        self._quoted = [
+            next(group for group in one.groups() if group is not None) for one in _QUOTED.finditer(question)
+        ]
+        self._proper = [one[0] for one in _PROPER.finditer(question) if one.start() > 0 or " " in one[0]]
+
+    def object(self, schema: Schema) -> dict[str, Any]:
+        required = schema.get("required", [])
+        filled: dict[str, Any] = {}
+        for name, part in schema.get("properties", {}).items():
+            part = part if isinstance(part, dict) else {}
+            value = self._value(name, part, needed=name in required)
+            if value is None and name in required:
+                value = self._fallback(part)
+            if value is not None:
+                filled[name] = value
+        return filled
+
+    def _value(self, name: str, schema: Schema, *, needed: bool) -> Any:
+        if "enum" in schema:
+            return self._enum(schema["enum"])
+        kind = schema.get("type", "string")
+        if isinstance(kind, list):
+            kind = next((one for one in kind if one != "null"), "string")
+        if kind in ("integer", "number", "float"):
+            return self._number(name, schema, whole=kind == "integer", needed=needed)
+        if kind == "boolean":
+            return self._boolean(name)
+        if kind in ("array", "tuple"):
+            return self._array(schema.get("items", {}), needed=needed)
+        if kind in ("object", "dict"):
+            return self.object(schema) if needed else None
+        return self._string(name, schema, needed=needed)
+
+    def _fallback(self, schema: Schema) -> Any:
+        kind = schema.get("type", "string")
+        if kind == "string" and "enum" not in schema:
+            return self._question.strip(" ?.!")
+        plain = {"float": "number", "dict": "object", "tuple": "array"}
+        try:
+            return instance({**schema, "type": plain.get(kind, kind)} if isinstance(kind, str) else schema)
+        except (UnfillableError, RequestError):
+            return None
+
+    def _enum(self, options: list[Any]) -> Any:
+        """The option that is named in the question: the longest, also by its stem."""
+        stems = frozenset(words_of.stem(one) for one in words_of.words(self._question))
+
+        def named(option: Any) -> bool:
+            own = [words_of.stem(one) for one in words_of.words(str(option))]
+            return bool(own) and all(one in stems for one in own)
+
+        return max(filter(named, options), key=lambda one: len(str(one)), default=None)
+
+    def _number(self, name: str, schema: Schema, *, whole: bool, needed: bool) -> int | float | None:
+        """The number beside the parameter's name, else the next unused one if a number is needed."""
+        words = [one for one in words_of.words(spoken(name)) if one not in words_of.STOPWORDS]
+        best: tuple[float, int] | None = None
+        for place, (start, _) in enumerate(self._numbers):
+            for word in words:
+                for match in re.finditer(rf"\b{re.escape(word)}", self._lowered):
+                    distance = start - match.end() if match.end() <= start else 1.5 * (match.start() - start)
+                    if distance < 30 and (best is None or distance < best[0]):
+                        best = (distance, place)
+        if best is None and needed and self._numbers:
+            best = (0.0, 0)
+        if best is None:
+            return None
+        number = float(self._numbers.pop(best[1])[1].replace(",", ""))
+        if number < schema.get("minimum", number) or number > schema.get("maximum", number):
+            return None
+        if whole or number.is_integer():
+            return int(number) if number.is_integer() else None
+        return number
+
+    def _boolean(self, name: str) -> bool | None:
+        for word in words_of.words(spoken(name)):
+            found = re.search(rf"\b{re.escape(word)}", self._lowered) if word not in words_of.STOPWORDS else None
+            if found:
+                return not _NEGATED.search(self._lowered[: found.start()])
+        return None
+
+    def _array(self, items: Schema, *, needed: bool) -> list[Any] | None:
+        if not needed:
+            return None
+        kind = items.get("type", "string") if isinstance(items, dict) else "string"
+        if kind in ("integer", "number", "float"):
+            numbers = [float(text.replace(",", "")) for _, text in self._numbers]
+            self._numbers.clear()
+            return [int(one) if one.is_integer() else one for one in numbers]
+        if kind in ("object", "dict"):
+            return [self.object(items)]
+        return self._quoted or self._proper or None
+
+    def _string(self, name: str, schema: Schema, *, needed: bool) -> str | None:
+        words = set(words_of.words(spoken(name)))
+        if words & _WHOLE_QUESTION and needed:
+            return self._quoted.pop(0) if self._quoted else self._question.strip()
+        described = words | set(words_of.words(str(schema.get("description", ""))))
+        if "date" in described and (found := _DATE.search(self._question)):
+            return found[0]
+        after = self._after_name(name)
+        if after is not None:
+            return after
+        if not needed:
+            return None
+        if self._quoted:
+            return self._quoted.pop(0)
+        if found := _IDENTIFIER.search(self._question):
+            return found[0].rstrip(".?!")
+        return self._proper.pop(0) if self._proper else None
+
+    def _after_name(self, name: str) -> str | None:
+        """A value right behind the parameter's name: "version 7", "environment production", "city: Rome"."""
+        called = " ".join(words_of.words(spoken(name)))
+        found = re.search(
+            rf"\b{re.escape(called)}\s*(?:is|=|:|called|named|of)?\s+[\"'`]?([\w./@:-]+)", self._question, re.IGNORECASE
+        )
+        if found is None or found[1].lower() in words_of.STOPWORDS:
+            return None
+        return found[1].rstrip(".,:")

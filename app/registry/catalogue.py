@@ -1,0 +1,129 @@
+"""Finding artifacts: lists, search, the versions of a name, and what differs between two of them."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+from sqlmodel import col
+
+from app.kit.errors import BadRequestError
+from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.registry import diff
+from app.registry.contents import plain
+from app.registry.repository import Repository
+from app.registry.schemas import Artifact, ArtifactRead, Diff, VersionSummary
+from app.registry.service import Registry
+from app.registry.tables import ArtifactRow, ArtifactTagRow, LabelRow, VersionRow
+
+
+class Search(msgspec.Struct, frozen=True):
+    """Which artifacts: every word of `q` occurs in the name, description, tags or content of the latest version."""
+
+    q: str | None = None
+    tag: str | None = None
+    label: str | None = None
+    archived: bool = False
+
+
+class Catalogue:
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._repository: Repository = registry.repository
+        self._session = registry.repository.session
+
+    async def page(self, kind: str, search: Search, limit: int, cursor: str | None) -> Page[ArtifactRead]:
+        """By name. A name that is made or changed meanwhile neither repeats nor hides another one."""
+        mine = (col(ArtifactRow.project_id) == self._repository.project_id, col(ArtifactRow.kind) == kind)
+        query = select(ArtifactRow).where(*mine)
+        archived = col(ArtifactRow.archived_at)
+        query = query.where(archived.is_not(None) if search.archived else archived.is_(None))
+        for word in _searchable(search.q, "/q").casefold().split():
+            query = query.where(col(ArtifactRow.search).contains(word, autoescape=True))
+        if search.tag is not None:
+            query = query.where(self._has(ArtifactTagRow, col(ArtifactTagRow.tag) == _searchable(search.tag, "/tag")))
+        if search.label is not None:
+            query = query.where(self._has(LabelRow, col(LabelRow.label) == _searchable(search.label, "/label")))
+        if cursor is not None:
+            query = query.where(col(ArtifactRow.name) > _searchable(decode_cursor(cursor, (str,))[0], "/cursor"))
+        rows = list(await self._session.scalars(query.order_by(col(ArtifactRow.name)).limit(limit + 1)))
+        labels = await self._repository.labels_of(kind, [row.name for row in rows[:limit]])
+        items = [_read(row, labels[row.name]) for row in rows[:limit]]
+        return Page(items, encode_cursor(rows[limit - 1].name) if len(rows) > limit else None)
+
+    async def artifact(self, kind: str, name: str) -> ArtifactRead:
+        row = await self._registry.known(kind, name)
+        return _read(row, await self._repository.labels(kind, name))
+
+    async def versions(self, kind: str, name: str, limit: int, cursor: str | None) -> Page[VersionSummary]:
+        """Newest first."""
+        await self._registry.known(kind, name)
+        below = None if cursor is None else decode_cursor(cursor, (int,))[0]
+        rows = await self._repository.version_rows(kind, name, below, limit + 1)
+        labels = await self._repository.labels(kind, name)
+        items = [_summary(row, labels) for row in rows[:limit]]
+        return Page(items, encode_cursor(rows[limit - 1].number) if len(rows) > limit else None)
+
+    async def pair(self, kind: str, name: str, from_: str | None, to: str | None) -> tuple[Artifact, Artifact]:
+        """The two versions that a diff is about: by default the latest, and the one before."""
+        await self._registry.known(kind, name)
+        after = await self._registry.resolve(kind, f"{name}@{to or 'latest'}")
+        earlier = from_ or str(max(1, (after.number or 1) - 1))
+        return await self._registry.resolve(kind, f"{name}@{earlier}"), after
+
+    async def diff(self, kind: str, name: str, from_: str | None, to: str | None) -> Diff:
+        before, after = await self.pair(kind, name, from_, to)
+        old, new = plain(before.content), plain(after.content)
+        return Diff(
+            from_=before.number or before.digest,
+            to=after.number or after.digest,
+            changes=diff.changes(old, new),
+            pins=diff.pin_changes(before.pins, after.pins),
+            unified=diff.unified(old, new, before.ref, after.ref),
+        )
+
+    def _has(self, table: Any, condition: Any) -> Any:
+        return (
+            select(table)
+            .where(
+                col(table.project_id) == ArtifactRow.project_id,
+                col(table.kind) == ArtifactRow.kind,
+                col(table.name) == ArtifactRow.name,
+                condition,
+            )
+            .exists()
+        )
+
+
+def _searchable(text: str | None, pointer: str) -> str:
+    if text is not None and "\x00" in text:
+        raise BadRequestError.at(pointer, "a NUL character occurs nowhere")
+    return text or ""
+
+
+def _read(row: ArtifactRow, labels: dict[str, int]) -> ArtifactRead:
+    return ArtifactRead(
+        kind=row.kind,
+        name=row.name,
+        version=row.latest,
+        digest=row.digest,
+        description=row.description,
+        tags=row.tags,
+        labels=labels,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        archived_at=row.archived_at,
+    )
+
+
+def _summary(row: VersionRow, labels: dict[str, int]) -> VersionSummary:
+    return VersionSummary(
+        kind=row.kind,
+        name=row.name,
+        version=row.number,
+        digest=row.digest,
+        labels=[label for label, number in labels.items() if number == row.number],
+        message=row.message,
+        author=row.author,
+        created_at=row.created_at,
+        source=row.source,
+    )
