@@ -73,6 +73,16 @@ class ArtifactRead(msgspec.Struct, frozen=True):
     archived_at: datetime | None
 
 
+class ArtifactDetail(ArtifactRead, frozen=True):
+    """The same with what its latest version holds."""
+
+    content: msgspec.Raw
+    pins: dict[str, str]
+    message: str
+    author: str
+    source: dict[str, Any]
+
+
 class VersionCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`labels` are put on the version that results, whether it is new or not."""
 

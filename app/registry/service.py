@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.clock import Clock, utc_now
 from app.kit.digests import DIGEST_PREFIX
-from app.kit.errors import ConflictError, FieldError, NotFoundError
+from app.kit.errors import ConflictError, FieldError, InvalidContentError, NotFoundError
 from app.registry import contents
 from app.registry.contents import Prepared, deciding
 from app.registry.kinds import kinds
 from app.registry.labels import Labels
 from app.registry.names import LATEST, Ref, checked_name, name_problem, parse_ref, parse_version
 from app.registry.repository import Repository, artifact_of
-from app.registry.schemas import Artifact, Version
+from app.registry.schemas import Artifact, LabelRead, Version
 from app.registry.tables import ArtifactRow, ContentRow, VersionRow
 
 __all__ = ["Artifact", "Prepared", "Registry", "Version", "deciding"]
@@ -153,6 +153,24 @@ class Registry:
         for label in labels:
             await self.labels.put(kind, name, label, row.latest, message)
         return await self.version(kind, name, LATEST), created
+
+    async def put_label(self, kind: str, name: str, label: str, version: int | str, reason: str = "") -> LabelRead:
+        """Puts a free label on a version, given by its number, or as what stands behind an `@`."""
+        await self.labels.require_free(kind, name, [label], "/label")
+        await self.repository.lock()
+        await self.known(kind, name)
+        try:
+            target = await self.version(kind, name, str(version))
+        except NotFoundError as error:
+            raise InvalidContentError.at("/version", error.detail) from error
+        await self.labels.put(kind, name, label, target.version, reason)
+        return await self.labels.one(kind, name, label)
+
+    async def remove_label(self, kind: str, name: str, label: str, reason: str = "") -> None:
+        await self.labels.require_free(kind, name, [label], "/label")
+        await self.repository.lock()
+        await self.known(kind, name)
+        await self.labels.remove(kind, name, label, reason)
 
     async def archive(self, kind: str, name: str) -> None:
         """Takes a name out of lists. Its versions stay, and references to them still resolve."""

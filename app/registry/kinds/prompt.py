@@ -125,7 +125,7 @@ def _response_format(form: dict[str, Any]) -> Iterable[FieldError]:
             or not isinstance(spec.get("schema"), dict)
         ):
             yield FieldError(
-                f"{pointer}/json_schema", "needs a `name` and a `schema`: {name: answer, schema: {type: object}}"
+                f"{pointer}/json_schema", "it needs a `name` and a `schema`, such as {name: answer, schema: {}}"
             )
             return
         for extra_field in sorted(set(spec) - JSON_SCHEMA_FIELDS):
