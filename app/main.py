@@ -29,7 +29,8 @@ from app.kit import home, problems
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.clock import Clock, utc_now
 from app.kit.db import make_engine, make_sessions, provide_session
-from app.kit.errors import UnavailableError
+from app.devmodel import running_devmodel, serve as serve_devmodel
+from app.kit.errors import DomainError, UnavailableError
 from app.migrations import runner
 from app.settings import Settings
 
@@ -211,3 +212,9 @@ async def serve(settings: Settings, on_start: Callable[[str], None], on_first_ke
 def running_service(settings: Settings) -> home.Address | None:
     """Where the service of this home answers, when one runs."""
     return home.running_service(settings.home)
+
+
+def example_project() -> Path:
+    """The folder with the example project: inside an installed wheel, else the repository itself."""
+    bundled = Path(__file__).parent / "example"
+    return bundled if bundled.is_dir() else Path(__file__).parent.parent

@@ -22,7 +22,7 @@ How a prompt is read
 
 1. inside ``<context>…</context>`` (also documents, passages, sources, documentation, excerpts);
 2. after a line that is just ``Context:`` or ``## Context`` (also Documents, Passages, Sources, Documentation,
-   Excerpts), up to a line starting with ``Question:`` or the end;
+   Excerpts; Context may also have text on its own line), up to a line starting with ``Question:`` or the end;
 3. from the first line that starts with a passage marker ``[1]`` up to a line starting with ``Question:`` or the end;
 4. else every paragraph of the system message after the first.
 
@@ -90,21 +90,24 @@ several clauses may give several calls unless ``parallel_tool_calls`` is false. 
 Other fields
 ------------
 ``max_tokens`` (finish_reason ``length``), ``stop``, ``n``, ``stream`` with ``stream_options.include_usage``. With
-``temperature`` > 0 near-ties between sentences are broken by ``seed`` (absent: 0) and nothing else. Unknown fields are ignored.
-Usage: a token is four characters, rounded up per message, plus 3 per message; cutting by ``max_tokens`` uses the same rule.
+``temperature`` > 0 near-ties between sentences are broken by ``seed`` (absent: 0) and nothing else. Unknown fields
+are ignored. Usage: a token is four characters, rounded up per message, plus 3 per message; cutting by ``max_tokens``
+uses the same rule.
 
 Faults, for tests and benchmarks
 --------------------------------
 Server options (`Options`): latency, rate limit, fail rate and kind, required API key. Per request, either a model suffix
 ``dev-large?latency_ms=50&fail=500:0.02`` or headers ``x-devmodel-fault: 429`` and ``x-devmodel-latency-ms: 50``.
 
-* ``fail=KIND`` always, ``fail=KIND:0.02`` for that share of the requests, ``fail=KIND*2`` the first two times that the very
-  same request arrives. Which requests fail depends on the seed, the request and how often it came, never on the order.
-* kinds: any HTTP status 400-599 (429 carries ``Retry-After``), ``timeout`` (no byte is ever sent), ``stall`` (half an answer,
-  then nothing), ``disconnect`` (the connection is cut; in a stream after half of it), ``truncated`` (JSON or stream cut in the
-  middle), ``html`` (200 with a web page), ``empty`` (200 without a body), ``stream_error`` (an error event in mid-stream).
+* ``fail=KIND`` always, ``fail=KIND:0.02`` for that share of the requests, ``fail=KIND*2`` the first two times that
+  the very same request arrives. Which requests fail depends on the seed, the request and how often it came, never on
+  the order.
+* kinds: any HTTP status 400-599 (429 carries ``Retry-After``), ``timeout`` (no byte is ever sent), ``stall`` (half an
+  answer, then nothing), ``disconnect`` (the connection is cut; in a stream after half of it), ``truncated`` (JSON or
+  stream cut in the middle), ``html`` (200 with a web page), ``empty`` (200 without a body), ``stream_error`` (an
+  error event in mid-stream).
 * suffix parameters: ``latency_ms``, ``chunk_ms`` (between stream chunks), ``fail`` (repeatable), ``retry_after`` (seconds).
-* ``GET /stats`` → ``{calls, in_flight, most_in_flight, faults: {kind: n}, by_model: {id: n}}``; ``DELETE /stats`` sets it back.
+* ``GET /stats`` → ``{calls, in_flight, most_in_flight, faults: {kind: n}, by_model: {id: n}}``; ``DELETE`` sets it back.
 """
 
 from app.devmodel.app import DevModel, create_devmodel

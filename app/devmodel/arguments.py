@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from app.devmodel import text as words_of
-from app.devmodel.errors import RequestError
-from app.devmodel.schema import Schema, UnfillableError, instance
+from app.devmodel.scalars import Schema
+from app.devmodel.schema import instance, valid
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?![\w])(?!\.\d)")
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)")
@@ -14,12 +14,13 @@ _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b")
 _IDENTIFIER = re.compile(r"\b[\w.-]+[/@][\w./@:-]+\b|\b\w+[._]\w[\w.]*\b|https?://\S+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_.\-]+")
 _WHOLE_QUESTION = frozenset(("query", "question", "q", "text", "search", "input", "prompt", "message", "request"))
+_OTHER_NAMES = {"float": "number", "dict": "object", "tuple": "array"}
 _NEGATED = re.compile(r"\b(?:not|no|without|never|don't|doesn't)\W+(?:\w+\W+){0,2}$")
 
 
 def arguments(question: str, parameters: Schema) -> dict[str, Any]:
     """Arguments that the question holds, by parameter names and types; required ones are always there."""
-    return _Arguments(question).object(parameters)
+    return _Arguments(question, parameters).object(parameters)
 
 
 def holds_value(clause: str) -> bool:
@@ -32,11 +33,26 @@ def spoken(name: str) -> str:
     return _CAMEL.sub(" ", name)
 
 
+def _main_branch(schema: Any) -> Schema:
+    """A parameter's schema without its "or null", and with the type names that some APIs write put right."""
+    if not isinstance(schema, dict):
+        return {}
+    for key in ("anyOf", "oneOf"):
+        branches = [one for one in schema.get(key, ()) if isinstance(one, dict) and one.get("type") != "null"]
+        if branches:
+            schema = {**{name: part for name, part in schema.items() if name != key}, **branches[0]}
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((one for one in kind if one != "null"), "null")
+    return {**schema, "type": _OTHER_NAMES.get(kind, kind)} if kind else schema
+
+
 class _Arguments:
     """Reads values out of one question; a value that was used is not used again."""
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, parameters: Schema) -> None:
         self._question = question
+        self._definitions: Schema = {key: parameters[key] for key in ("$defs", "definitions") if key in parameters}
         self._lowered = question.lower()
         self._numbers = [(one.start(), one[0]) for one in _NUMBER.finditer(question)]
         self._quoted = [
@@ -48,8 +64,10 @@ class _Arguments:
         required = schema.get("required", [])
         filled: dict[str, Any] = {}
         for name, part in schema.get("properties", {}).items():
-            part = part if isinstance(part, dict) else {}
+            part = _main_branch(part)
             value = self._value(name, part, needed=name in required)
+            if value is not None and not valid({**self._definitions, **part}, value):
+                value = None
             if value is None and name in required:
                 value = self._fallback(part)
             if value is not None:
@@ -59,28 +77,25 @@ class _Arguments:
     def _value(self, name: str, schema: Schema, *, needed: bool) -> Any:
         if "enum" in schema:
             return self._enum(schema["enum"])
+        if "$ref" in schema:
+            return None
         kind = schema.get("type", "string")
-        if isinstance(kind, list):
-            kind = next((one for one in kind if one != "null"), "string")
-        if kind in ("integer", "number", "float"):
+        if kind in ("integer", "number"):
             return self._number(name, schema, whole=kind == "integer", needed=needed)
         if kind == "boolean":
             return self._boolean(name)
-        if kind in ("array", "tuple"):
-            return self._array(schema.get("items", {}), needed=needed)
-        if kind in ("object", "dict"):
+        if kind == "array":
+            return self._array(_main_branch(schema.get("items", {})), needed=needed)
+        if kind == "object":
             return self.object(schema) if needed else None
         return self._string(name, schema, needed=needed)
 
     def _fallback(self, schema: Schema) -> Any:
-        kind = schema.get("type", "string")
-        if kind == "string" and "enum" not in schema:
-            return self._question.strip(" ?.!")
-        plain = {"float": "number", "dict": "object", "tuple": "array"}
-        try:
-            return instance({**schema, "type": plain.get(kind, kind)} if isinstance(kind, str) else schema)
-        except (UnfillableError, RequestError):
-            return None
+        """A value that the question does not hold: its own words for a string, else any valid one."""
+        whole = self._question.strip(" ?.!")
+        if schema.get("type", "string") == "string" and valid({**self._definitions, **schema}, whole):
+            return whole
+        return instance({**self._definitions, **schema})
 
     def _enum(self, options: list[Any]) -> Any:
         """The option that is named in the question: the longest, also by its stem."""
@@ -123,12 +138,12 @@ class _Arguments:
     def _array(self, items: Schema, *, needed: bool) -> list[Any] | None:
         if not needed:
             return None
-        kind = items.get("type", "string") if isinstance(items, dict) else "string"
-        if kind in ("integer", "number", "float"):
+        kind = items.get("type", "string")
+        if kind in ("integer", "number"):
             numbers = [float(text.replace(",", "")) for _, text in self._numbers]
             self._numbers.clear()
             return [int(one) if one.is_integer() else one for one in numbers]
-        if kind in ("object", "dict"):
+        if kind == "object":
             return [self.object(items)]
         return self._quoted or self._proper or None
 

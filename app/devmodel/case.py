@@ -13,7 +13,7 @@ _SECTION = re.compile(
     r"|evidence|question|input|query))\b[^:\n]{0,40}:(?:\*\*)?[ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
-_PARTS = (
+_PARTS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("reference", re.compile(r"\b(?:references?|expected|gold|correct answers?|ideal)\b")),
     ("answer", re.compile(r"\b(?:answers?|output|response|completion|candidate)\b")),
     ("context", re.compile(r"\b(?:context|documentation|documents?|passages?|sources?|evidence)\b")),
@@ -89,16 +89,16 @@ def _fence_token(lines: list[str]) -> str | None:
     What comes after the first fence line may be the answer's own doing, so that a token stated there counts for nothing;
     when none was stated the first wins, for the same reason.
     """
-    stated: set[str] = set()
+    stated: dict[str, None] = {}
     for place, line in enumerate(lines):
         tokens = [one for one in _TOKEN.findall(line) if any(sign.isdigit() for sign in one)]
         for token in tokens:
             if _is_fence(line, token) and any(_is_fence(one, token) for one in lines[place + 1 :]):
                 if token in stated:
                     return token
-                later = (one for one in stated if sum(_is_fence(line, one) for line in lines[place:]) >= 2)
-                return next(later, token)
-        stated.update(tokens)
+                rest = lines[place:]
+                return next((one for one in stated if sum(_is_fence(line, one) for line in rest) >= 2), token)
+        stated.update(dict.fromkeys(tokens))
     return None
 
 
@@ -112,7 +112,10 @@ def _is_fence(line: str, token: str) -> bool:
 
 def _part(text: str) -> str | None:
     lowered = text.lower()
-    return next((name for name, sign in _PARTS if sign.search(lowered)), None)
+    for name, sign in _PARTS:
+        if sign.search(lowered):
+            return name
+    return None
 
 
 def _sections(text: str) -> dict[str, str]:

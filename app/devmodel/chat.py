@@ -9,7 +9,8 @@ import msgspec
 from app.devmodel import extract, judge, tools
 from app.devmodel.case import case_of
 from app.devmodel.reading import Reading, read
-from app.devmodel.schema import Schema, instance
+from app.devmodel.scalars import Schema
+from app.devmodel.schema import instance
 from app.devmodel.style import style_of
 from app.devmodel.wire import ChatRequest, encode, tokens
 

@@ -10,11 +10,12 @@ import msgspec
 
 from app.devmodel import text as words_of
 from app.devmodel.case import Case
-from app.devmodel.schema import Schema, instance
+from app.devmodel.scalars import Schema
+from app.devmodel.schema import instance
 
 _ABSTAINS = re.compile(
-    r"\bnot (?:in|covered|documented|mentioned|described|stated|part of|answered)\b|\bdo(?:es)?(?: not|n't) (?:say|know|mention|cover)"
-    r"|\bcannot (?:find|answer)\b|\bno (?:information|answer|mention)\b",
+    r"\bnot (?:in|covered|documented|mentioned|described|stated|part of|answered)\b"
+    r"|\bdo(?:es)?(?: not|n't) (?:say|know|mention|cover)|\bcannot (?:find|answer)\b|\bno (?:information|answer|mention)\b",
     re.IGNORECASE,
 )
 _DENIAL = re.compile(r"\b(?:not|never|cannot|no|none|nothing|without|refuses?|refused)\b|n't\b", re.IGNORECASE)
@@ -130,7 +131,7 @@ def _by_reference(answer: str, reference: str, model: str) -> tuple[float, list[
 
 
 def _by_context(case: Case) -> tuple[float, list[str]]:
-    """The mean share of each sentence's words that the context holds; an abstention is right when the question's are absent."""
+    """Mean share of each sentence's words that the context holds; an abstention is right when the question's are absent."""
     known = words_of.stems(case.context)
     if _ABSTAINS.search(case.answer) and len(case.answer) < 200:
         asked, _ = _recall(known, words_of.stems(case.question))

@@ -11,7 +11,8 @@ from app.devmodel.errors import RequestError
 _NAMES = r"(?:context|documents?|passages?|sources?|documentation|excerpts?)"
 _TAGGED = re.compile(rf"<({_NAMES})>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _CONTEXT_LINE = re.compile(
-    rf"^[ \t]*(?:(?:#{{1,6}}[ \t]*|\*\*)?{_NAMES}:?(?:\*\*)?:?[ \t]*$(?<=[:*]|\w)|(?:context|documentation|passages|excerpts|documents):)",
+    rf"^[ \t]*(?:#{{1,6}}[ \t]*{_NAMES}:?[ \t]*$|\*\*{_NAMES}:?\*\*:?|{_NAMES}:[ \t]*$"
+    r"|(?:context|documentation|passages|excerpts|documents):)",
     re.IGNORECASE | re.MULTILINE,
 )
 _MARKER_LINE = re.compile(r"^\[(\d{1,3})\][ \t]*(.*)$", re.MULTILINE)

@@ -35,7 +35,8 @@ def string(schema: Schema, text: str, name: str, variant: int) -> str:
         raise UnfillableError(f"several different values of format {form!r} at {name!r}")
     if variant:
         text = f"{variant + 1} {text}"
-    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    least: int = schema.get("minLength", 0)
+    most: int | None = schema.get("maxLength")
     if most is not None:
         text = text[:most]
     return text + "." * (least - len(text))

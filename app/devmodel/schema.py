@@ -41,6 +41,11 @@ def instance(schema: Schema | bool, suggest: Suggest = nothing) -> Any:
     return value
 
 
+def valid(schema: Schema, value: Any) -> bool:
+    """Whether a value is valid under a schema. Raises RequestError (400) when the schema is not one."""
+    return bool(_validator(msgspec.json.encode(schema)).is_valid(value))
+
+
 @lru_cache(maxsize=256)
 def _validator(schema: bytes) -> Any:
     import jsonschema_rs
@@ -108,9 +113,9 @@ class _Filler:
         raise UnfillableError(f"the type {schema.get('type')!r} at {name!r} is not known")
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
-        properties: Schema = schema.get("properties", {})
+        properties: dict[str, Schema | bool] = schema.get("properties", {})
         required = list(schema.get("required", ()))
-        extra = schema.get("additionalProperties", True)
+        extra: Schema | bool = schema.get("additionalProperties", True)
         filled: dict[str, Any] = {}
         for name in dict.fromkeys([*properties, *required]):
             if name in required:

@@ -109,7 +109,7 @@ def _server(devmodel: DevModel, *, signals: bool) -> Any:
             await super().shutdown(sockets=sockets)
 
     config = uvicorn.Config(
-        devmodel,  # type: ignore[arg-type] # our own ASGI types are looser than uvicorn's
+        devmodel,
         http=Protocol,
         ws="none",
         lifespan="off",

@@ -2,6 +2,7 @@
 
 import re
 from hashlib import blake2b
+from math import sqrt
 from typing import Any
 
 import msgspec
@@ -106,13 +107,13 @@ def _by_clause(clauses: list[str], tools: list[Tool], model: str) -> list[Call]:
 
 
 def _fit(question: str, tool: Tool, model: str) -> float:
-    """How well a question fits a tool: cosine of the stems in common, the name's counting double; dev-small: equal words."""
+    """How well a question fits a tool: cosine of the stems in common, the name's counting double; dev-small: words."""
     function = tool.function
     name = spoken(function.name)
     described = f"{name} {function.description or ''}"
     if model == "dev-small":
         asked, told = words_of.plain_words(question), words_of.plain_words(described)
-        return len(asked & told) / max(1.0, (len(asked) * len(told)) ** 0.5)
+        return len(asked & told) / sqrt(max(1, len(asked) * len(told)))
     asked_stems = frozenset(words_of.stems(question))
     named = frozenset(words_of.stems(name))
     parameters = " ".join(spoken(one) for one in (function.parameters or {}).get("properties", {}))
@@ -123,7 +124,7 @@ def _fit(question: str, tool: Tool, model: str) -> float:
         + len(common & named)
         + 0.5 * len((asked_stems & frozenset(words_of.stems(parameters))) - told_stems)
     )
-    return weight / max(1.0, (len(asked_stems) * (len(told_stems) + len(named))) ** 0.5)
+    return weight / sqrt(max(1, len(asked_stems) * (len(told_stems) + len(named))))
 
 
 def results(messages: list[Message]) -> list[Passage]:

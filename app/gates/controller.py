@@ -5,7 +5,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.schemas import Caller
-from app.gates.schemas import Evaluate, VerdictRecord
+from app.gates.schemas import Backtest, BacktestCreate, Evaluate, VerdictRecord
 from app.gates.service import Gates
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 
@@ -24,6 +24,17 @@ class GateController(Controller):
     ) -> VerdictRecord:
         """Judge a candidate of a run against a baseline by a policy. Every verdict is kept."""
         return await Gates(session, caller, state.runs, state.clock).evaluate(data)
+
+    @post("/backtest", status_code=200, operation_id="backtest_gate", opt={"permission": "gates:evaluate"})
+    async def backtest(
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        data: JSONBody[BacktestCreate],
+    ) -> Backtest:
+        """How often this gate and three common ones would have blocked, over many small suites of recorded answers."""
+        return await Gates(session, caller, state.runs, state.clock).backtest(data)
 
     @get("/verdicts", operation_id="list_verdicts", opt={"permission": "runs:read"})
     async def page(

@@ -1,7 +1,7 @@
 """The verdict record: what a gate decided, rule by rule, and why."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -130,3 +130,31 @@ class VerdictRecord(Verdict, frozen=True, kw_only=True):
     headline: str
     extend: Extension | None
     created_at: datetime
+
+
+class ChangeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two variants whose paired answers make a change. `neutral` takes the pair in both orders: a change that does nothing."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+    candidate: str
+    baseline: str
+    neutral: bool = False
+
+
+class BacktestCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From recorded answers: how often would which gate have blocked? `size` cases a suite, drawn with replacement."""
+
+    metric: str
+    changes: Annotated[list[ChangeSpec], msgspec.Meta(min_length=1, max_length=20)]
+    margin: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.05
+    size: Annotated[int, msgspec.Meta(ge=2, le=5_000)] = 50
+    suites: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 200
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Backtest(msgspec.Struct, frozen=True):
+    metric: str
+    margin: float
+    size: int
+    suites: int
+    rows: list[GateRow]

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from app.access.schemas import Caller
 from app.gates.outcome import exit_code, headline
-from app.gates.schemas import Evaluate, Extension, Verdict, VerdictRecord
+from app.gates.schemas import Backtest, BacktestCreate, Evaluate, Extension, Verdict, VerdictRecord
 from app.gates.tables import VerdictRow
 from app.kit.clock import Clock, utc_now
 from app.kit.db import writing
@@ -59,6 +59,18 @@ class Gates:
         self._session.add(self._row(record, policy, evidence, schedule))
         await self._session.flush()
         return record
+
+    async def backtest(self, asked: BacktestCreate) -> Backtest:
+        """Judges many suites drawn from recorded answers. Raises `InvalidContentError` when a pair has no such metric."""
+        changes = {}
+        for number, change in enumerate(asked.changes):
+            if change.name in changes:
+                raise InvalidContentError.at(f"/changes/{number}/name", f"two changes are called {change.name!r}")
+            evidence = await self._runs.evidence(
+                self._session, self._caller.project_id, change.candidate, change.baseline
+            )
+            changes[change.name] = (evidence, change.neutral)
+        return await asyncio.to_thread(_backtest, asked, changes)
 
     async def get(self, verdict_id: str) -> VerdictRecord:
         row = await self._session.get(VerdictRow, (self._caller.project_id, verdict_id))
@@ -172,6 +184,22 @@ def looks(policy: GatePolicy, repeats: int) -> Schedule:
     number = planned.index(repeats)
     following = planned[number + 1] if number + 1 < len(planned) else None
     return Schedule(number, tuple(r / most for r in planned), following)
+
+
+def _backtest(asked: BacktestCreate, changes: dict[str, tuple[RunEvidence, bool]]) -> Backtest:
+    import numpy as np
+
+    from app.gates.characteristics import resample_gates
+    from app.gates.gathering import differences
+
+    made = {}
+    for name, (evidence, neutral) in changes.items():
+        d = differences(evidence, asked.metric)
+        if len(d) < 2:
+            raise InvalidContentError.at("/metric", f"{name}: fewer than two cases have {asked.metric!r} on both sides")
+        made[name] = np.concatenate([d, -d]) if neutral else d
+    rows = resample_gates(made, size=asked.size, margin=asked.margin, suites=asked.suites, seed=asked.seed)
+    return Backtest(asked.metric, asked.margin, asked.size, asked.suites, rows)
 
 
 def _decide(policy: GatePolicy, evidence: Any, stage: Stage) -> Verdict:

@@ -1,6 +1,6 @@
 """What a project has beside its artifacts and runs: gates, keys, scorers, endpoints that can be tried."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from promptward.artifacts import PAGE, segment
@@ -17,6 +17,16 @@ class Gates(Group[Mode]):
             body["baseline"] = baseline
         verdict: Verdict = await self._core.json("POST", "/api/v1/gates/evaluate", body=body)
         return verdict
+
+
+    @operation
+    async def backtest(
+        self, metric: str, changes: Sequence[Mapping[str, Any]], *, margin: float = 0.05, size: int = 50, suites: int = 200
+    ) -> dict[str, Any]:
+        """How often this gate and three common ones would have blocked, over small suites of recorded answers."""
+        body = {"metric": metric, "changes": [*changes], "margin": margin, "size": size, "suites": suites}
+        answer: dict[str, Any] = await self._core.json("POST", "/api/v1/gates/backtest", body=body, extra_s=60.0)
+        return answer
 
 
 class Keys(Group[Mode]):
