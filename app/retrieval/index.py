@@ -20,8 +20,11 @@ class Index:
 
         self.chunks = chunks
         self._engine: Any = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
-        self._engine.index([words(f"{c.title}\n{c.text}") for c in chunks], show_progress=False)
-        self._ids: dict[str, int] = self._engine.vocab_dict
+        self._ids: dict[str, int] = {}
+        texts = [words(f"{c.title}\n{c.text}") for c in chunks]
+        if any(texts):  # without a single word there is nothing to weigh
+            self._engine.index(texts, show_progress=False)
+            self._ids = self._engine.vocab_dict
 
     @classmethod
     def of(cls, items: Sequence[CorpusItem], chunking: Chunking) -> "Index":

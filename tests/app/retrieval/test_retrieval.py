@@ -77,7 +77,7 @@ async def test_top_k_and_min_score_leave_out_the_weak():
 
 async def test_equal_scores_keep_the_corpus_order():
     corpus = [Item(f"i{n:03}", {"text": "same words here" if n % 2 else "other thing"}) for n in range(50)]
-    found = [id for id, _ in await find("same words", corpus, top_k=10)]
+    found = [name for name, _ in await find("same words", corpus, top_k=10)]
     assert found == [f"i{n:03}" for n in range(1, 20, 2)]
 
 
