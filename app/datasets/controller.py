@@ -1,76 +1,146 @@
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 from litestar import Controller, Request, Response, Router, get, post
-from litestar.di import NamedDependency
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.schemas import Caller
 from app.datasets.parsing import checked, from_json, parse
-from app.datasets.schemas import DatasetCreate, Item
-from app.datasets.service import Datasets
+from app.datasets.schemas import DatasetCreate, DatasetDiff, Item
+from app.datasets.service import About, Datasets
 from app.kit.asgi import decoded_name
-from app.kit.db import writing
-from app.kit.errors import BadRequestError
+from app.kit.errors import BadRequestError, FieldError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 from app.kit.problems import field_error
-from app.registry.schemas import Version
+from app.registry import diff as contents_diff
+from app.registry.catalogue import Catalogue
+from app.registry.contents import plain
+from app.registry.controller import ETAG, require_labels, version_response
+from app.registry.kinds.base import escape
+from app.registry.schemas import Change, Version
+
+SHOWN = 500
+"""Changed items of a diff that are shown with their bodies; all are counted."""
+
+
+async def provide_datasets(
+    session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], state: State
+) -> Datasets:
+    return Datasets(session, caller.project_id, actor=caller.actor, clock=state.clock)
 
 
 class DatasetController(Controller):
+    """What datasets have beside, or in place of, what every kind has."""
+
     path = "/api/v1/datasets"
     tags = ("Datasets",)
+    dependencies = {"datasets": Provide(provide_datasets)}
 
-    @post("/{name:str}/versions", operation_id="create_dataset_version", opt={"permission": "registry:write"})
-    async def create(
+    @post(
+        "/{name:str}/versions",
+        operation_id="datasets_create_version",
+        opt={"permission": "registry:write"},
+        response_headers=ETAG,
+        responses={200: ResponseSpec(Version, description="The items are the latest version's; nothing was made")},
+    )
+    async def create_version(
         self,
-        session: NamedDependency[AsyncSession],
+        datasets: NamedDependency[Datasets],
         caller: NamedDependency[Caller],
         request: Request[Any, Any, Any],
         name: FromPath[str],
         message: FromQuery[str] = "",
+        description: FromQuery[str] = "",
+        label: FromQuery[list[str] | None] = None,
     ) -> Response[Version]:
-        """Make a version from JSON `{content: {items: […]}}`, CSV, JSON lines or Parquet, as the media type says."""
+        """Make a version from JSON `{content: {items: […], description?, schema?, tags?}, message?, labels?}`, `text/csv`,
+        `application/x-ndjson` or `application/vnd.apache.parquet`; for files, the rest are query parameters.
+        """
         data = await request.body()
-        await writing(session)
-        datasets = Datasets(session, caller.project_id, actor=caller.actor)
         media_type = request.headers.get("content-type", "")
         if media_type.partition(";")[0].strip().lower() in ("application/json", ""):
-            try:
-                sent = msgspec.json.decode(data, type=DatasetCreate)
-            except msgspec.MsgspecError as error:
-                field = field_error(error)
-                raise BadRequestError(f"{field.pointer or '/'}: {field.detail}", [field]) from error
-            content = sent.content
-            version, created = await datasets.create_version(
-                decoded_name(name),
-                checked(from_json(content.items)),
-                description=content.description,
-                schema=content.schema,
-                tags=content.tags,
-                message=sent.message,
-                labels=sent.labels,
-            )
+            sent = _decoded(data)
+            content, message, labels = sent.content, sent.message, sent.labels
+            about = About(content.description, content.schema, content.tags)
+            items = await anyio.to_thread.run_sync(lambda: checked(from_json(content.items), "/content/items"))
         else:
-            version, created = await datasets.create_version(decoded_name(name), parse(data, media_type), message=message)
-        return Response(version, status_code=201 if created else 200)
+            about, labels = About(description), label or []
+            items = await anyio.to_thread.run_sync(parse, data, media_type)
+        require_labels(caller, labels)
+        version, created = await datasets.create_version(
+            decoded_name(name), items, about, message=message, labels=labels
+        )
+        return version_response(version, created)
 
-    @get("/{name:str}/versions/{ref:str}/items", operation_id="list_dataset_items", opt={"permission": "registry:read"})
+    @get(
+        "/{name:str}/versions/{ref:str}/items",
+        operation_id="datasets_list_items",
+        opt={"permission": "registry:read"},
+    )
     async def items(
         self,
-        session: NamedDependency[AsyncSession],
-        caller: NamedDependency[Caller],
+        datasets: NamedDependency[Datasets],
         name: FromPath[str],
         ref: FromPath[str],
         limit: FromQuery[int] = DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
         tag: FromQuery[str | None] = None,
     ) -> Page[Item]:
-        """The items of a version, in its order."""
-        datasets = Datasets(session, caller.project_id)
-        dataset = await datasets.registry.resolve("dataset", f"{decoded_name(name)}@{ref}" if ref != "latest" else decoded_name(name))
+        """The items of a version, in its order; with `tag`, those that have it."""
+        dataset = await datasets.registry.resolve("dataset", f"{decoded_name(name)}@{ref}")
         return await datasets.page(dataset, checked_limit(limit), cursor, tag)
+
+    @get("/{name:str}/diff", operation_id="datasets_diff", opt={"permission": "registry:read"})
+    async def diff(
+        self,
+        datasets: NamedDependency[Datasets],
+        request: Request[Any, Any, Any],
+        name: FromPath[str],
+        to: FromQuery[str | None] = None,
+    ) -> DatasetDiff:
+        """Which items came, went and changed from version `from` to `to`: all counted, the first 500 shown."""
+        from_ = request.query_params.get("from")
+        before, after = await Catalogue(datasets.registry).pair("dataset", decoded_name(name), from_, to)
+        found = await datasets.changes(before, after)
+        shown = found[:SHOWN]
+        old = {item.id: plain(item) for item in await datasets.some([c.before for c in shown if c.before])}
+        new = {item.id: plain(item) for item in await datasets.some([c.after for c in shown if c.after])}
+        old_about, new_about = (
+            {key: value for key, value in plain(one.content).items() if key != "items"} for one in (before, after)
+        )
+        changes = contents_diff.changes(old_about, new_about)
+        for change in shown:
+            where = f"/items/{escape(change.id)}"
+            changes.append(Change(where, change.op, old.get(change.id), new.get(change.id)))
+        return DatasetDiff(
+            from_=before.number or before.digest,
+            to=after.number or after.digest,
+            changes=changes,
+            pins=[],
+            unified=contents_diff.unified(
+                {**old_about, "items": old}, {**new_about, "items": new}, before.ref, after.ref
+            ),
+            added=sum(change.op == "add" for change in found),
+            removed=sum(change.op == "remove" for change in found),
+            changed=sum(change.op == "replace" for change in found),
+        )
+
+
+def _decoded(data: bytes) -> DatasetCreate:
+    if not data:
+        raise BadRequestError("the body has 0 bytes; send JSON {content: {items: […]}}, CSV, JSON lines or Parquet")
+    try:
+        return msgspec.json.decode(data, type=DatasetCreate)
+    except msgspec.ValidationError as error:
+        field: FieldError = field_error(error)
+        raise BadRequestError(f"{field.pointer or '/'}: {field.detail}", [field]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequestError(f"the body is not JSON: {error}") from error
 
 
 router = Router("/", route_handlers=[DatasetController])

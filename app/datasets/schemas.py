@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from app.registry.kinds.base import Tag
+from app.registry.schemas import Diff
 
 
 class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -33,9 +34,10 @@ class ItemBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class ItemCreate(ItemBody, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An item as it is sent. Its default id is its digest's first 16 digits."""
+    """An item as it is sent. Its default id is its digest; a number as id or cluster is taken as text."""
 
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | int | None = None
+    cluster: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | int | None = None  # type: ignore[assignment]
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -58,10 +60,18 @@ class ItemsContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     items: list[msgspec.Raw]
     description: str = ""
     schema: dict[str, Any] | None = None
-    tags: list[str] = []
+    tags: list[Tag] = []
 
 
 class DatasetCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: ItemsContent
     message: str = ""
     labels: list[str] = []
+
+
+class DatasetDiff(Diff, frozen=True):
+    """`changes` is what differs in the content itself, then `/items/<id>` for the first 500 items that differ."""
+
+    added: int
+    removed: int
+    changed: int

@@ -5,7 +5,8 @@ version's content names the digest of its manifest: the ordered (id, item digest
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.datasets.parsing import Parsed, schema_problems
+from app.datasets.diff import Entry, ItemChange, changed_items
+from app.datasets.parsing import MAX_PROBLEMS, Parsed, schema_problems, several
 from app.datasets.schemas import Item
 from app.datasets.tables import ItemRow, ManifestPartRow
 from app.kit.clock import Clock, utc_now
@@ -22,30 +24,22 @@ from app.kit.digests import DIGEST_PREFIX, canonical
 from app.kit.errors import InvalidContentError, NotFoundError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.kinds.dataset import Dataset
-from app.registry.service import Artifact, Prepared, Registry, Version
+from app.registry.names import checked_name
+from app.registry.service import Artifact, Registry, Version
 
-PART = 5_000
+PART = 1_000
+BATCH = 5_000
 KIND = "dataset"
 
-
-class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """One line of a manifest."""
-
-    id: str
-    digest: str
-    tags: list[str]
+_decode_entries = msgspec.msgpack.Decoder(list[Entry]).decode
 
 
-class ItemChanges(msgspec.Struct, frozen=True):
-    """Two versions' items by id. The lists hold the first thousand of each."""
+class About(msgspec.Struct, frozen=True):
+    """What a dataset version holds beside its items."""
 
-    added: list[str]
-    removed: list[str]
-    changed: list[str]
-    counts: dict[str, int]
-
-
-_entries = msgspec.msgpack.Decoder(list[Entry])
+    description: str = ""
+    schema: dict[str, Any] | None = None
+    tags: Sequence[str] = ()
 
 
 class Datasets:
@@ -59,142 +53,150 @@ class Datasets:
         self,
         name: str,
         items: Sequence[Parsed],
+        about: About = About(),  # noqa: B008 - frozen
         *,
-        description: str = "",
-        schema: dict[str, Any] | None = None,
-        tags: Sequence[str] = (),
         message: str = "",
         labels: Sequence[str] = (),
-        source: dict[str, Any] | None = None,
+        pointer: str = "/content",
     ) -> tuple[Version, bool]:
         """A new version; or, with False, the latest one when that is what the items are."""
+        checked_name(name)
+        await self.registry.labels.require_free(KIND, name, labels)
+        content = content_of(items, about, pointer)
         await self.registry.repository.lock()
-        content = await self.store(items, description=description, schema=schema, tags=tags)
-        return await self.registry.create_version(KIND, name, content, message, labels, source=source)
+        await self.store(items)
+        return await self.registry.create_version(KIND, name, content, message, labels, pointer=pointer)
 
-    async def prepared(self, items: Sequence[Parsed], **about: Any) -> Prepared:
-        """The items stored, and the content that names them, ready for a version or a draft."""
-        return await self.registry.prepare(KIND, await self.store(items, **about))
+    async def draft(self, items: Sequence[Parsed], about: About = About()) -> Artifact:  # noqa: B008 - frozen
+        """The items kept under the digest of their content, without a version."""
+        content = content_of(items, about)
+        await self.registry.repository.lock()
+        await self.store(items)
+        return await self.registry.draft(KIND, content)
 
-    async def store(
-        self,
-        items: Sequence[Parsed],
-        *,
-        description: str = "",
-        schema: dict[str, Any] | None = None,
-        tags: Sequence[str] = (),
-    ) -> dict[str, Any]:
-        """Stores items and their manifest; returns the content of the dataset kind."""
-        if schema is not None and (problems := list(schema_problems(schema, items))):
-            raise InvalidContentError("; ".join(p.detail for p in problems[:3]), problems)
+    async def store(self, items: Sequence[Parsed]) -> None:
+        """Keeps items and their manifest, as far as they are not there. The caller holds the registry's lock."""
         manifest = manifest_digest((item.id, item.digest) for item in items)
-        await self._store_items(items)
-        known = await self._session.scalar(
-            select(col(ManifestPartRow.start)).where(*self._part_of(manifest), col(ManifestPartRow.start) == 0)
-        )
-        if known is None:
-            encode = msgspec.msgpack.encode
-            parts = [
-                {
-                    "project_id": self._project_id,
-                    "digest": manifest,
-                    "start": start,
-                    "entries": encode([Entry(i.id, i.digest, i.tags) for i in items[start : start + PART]]),
-                }
-                for start in range(0, len(items), PART)
-            ]
-            await insert_rows(self._session, ManifestPartRow, parts, ignore_existing=True)
-        content: dict[str, Any] = {"items": {"count": len(items), "digest": manifest}}
-        if description:
-            content["description"] = description
-        if schema is not None:
-            content["schema"] = schema
-        if tags:
-            content["tags"] = list(tags)
-        return content
+        if await self._part(manifest, 0) is not None:
+            return
+        await self._store_items({item.digest: item.body for item in items})
+        encode = msgspec.msgpack.encode
+        parts = [
+            {
+                "project_id": self._project_id,
+                "digest": manifest,
+                "start": start,
+                "entries": encode([Entry(i.id, i.digest, i.tags) for i in items[start : start + PART]]),
+            }
+            for start in range(0, len(items), PART)
+        ]
+        await insert_rows(self._session, ManifestPartRow, parts, ignore_existing=True)
 
     async def items(self, dataset: Artifact) -> list[Item]:
         """All items of a version, in its order."""
-        return await self._bodies([entry async for entry in self._manifest(dataset.content)])
-
-    async def entries(self, dataset: Artifact) -> list[Entry]:
-        """The manifest alone: ids, digests and tags, without reading the items."""
-        return [entry async for entry in self._manifest(dataset.content)]
+        return await self.some(await self.entries(dataset))
 
     async def items_by_digest(self, digest: str) -> list[Item]:
         """The items of a dataset version given by the digest of its content."""
         return await self.items(await self.registry.by_digest(KIND, digest))
 
+    async def entries(self, dataset: Artifact) -> list[Entry]:
+        """The manifest alone: ids, digests and tags, without reading the items."""
+        return [entry async for entry in self._manifest(dataset.content)]
+
     async def some(self, entries: Sequence[Entry]) -> list[Item]:
         """The items of some entries, in their order."""
-        return await self._bodies(entries)
+        bodies: dict[str, dict[str, Any]] = {}
+        for some in batched_by_variables({entry.digest for entry in entries}, 2):
+            query = select(col(ItemRow.digest), col(ItemRow.body)).where(
+                col(ItemRow.project_id) == self._project_id, col(ItemRow.digest).in_(some)
+            )
+            for digest, body in (await self._session.execute(query)).tuples():
+                if body is None:
+                    raise NotFoundError(f"the item {digest} was erased")
+                bodies[digest] = msgspec.json.decode(body)
+        return [msgspec.convert({**bodies[e.digest], "id": e.id, "digest": e.digest}, Item) for e in entries]
 
     async def page(self, dataset: Artifact, limit: int, cursor: str | None, tag: str | None) -> Page[Item]:
         """A page of a version's items in its order. A version never changes, so the cursor is a position."""
-        start = 0 if cursor is None else int(decode_cursor(cursor, (int,))[0])
+        position = 0 if cursor is None else int(decode_cursor(cursor, (int,))[0])
         chosen: list[Entry] = []
-        position, following = start, None
-        async for entry in self._manifest(dataset.content, start):
+        following = None
+        async for entry in self._manifest(dataset.content, max(0, position)):
             if tag is None or tag in entry.tags:
                 if len(chosen) == limit:
                     following = position
                     break
                 chosen.append(entry)
             position += 1
-        return Page(await self._bodies(chosen), None if following is None else encode_cursor(following))
+        return Page(await self.some(chosen), None if following is None else encode_cursor(following))
 
-    async def changes(self, before: Dataset, after: Dataset) -> ItemChanges:
+    async def changes(self, before: Artifact, after: Artifact) -> list[ItemChange]:
         """Which items came, went, or changed their body under the same id."""
-        old = {entry.id: entry.digest async for entry in self._manifest(before)}
-        new = {entry.id: entry.digest async for entry in self._manifest(after)}
-        added = [key for key in new if key not in old]
-        removed = [key for key in old if key not in new]
-        changed = [key for key, digest in new.items() if key in old and old[key] != digest]
-        counts = {"added": len(added), "removed": len(removed), "changed": len(changed)}
-        return ItemChanges(added[:1000], removed[:1000], changed[:1000], counts)
+        if before.content.items.digest == after.content.items.digest:
+            return []
+        return changed_items(await self.entries(before), await self.entries(after))
 
-    async def _store_items(self, items: Sequence[Parsed]) -> None:
-        bodies = {item.digest: item.body for item in items}
-        known: set[str] = set()
+    async def _store_items(self, bodies: dict[str, bytes]) -> None:
+        missing = dict(sorted(bodies.items()))
         for some in batched_by_variables(bodies, 2):
             query = select(col(ItemRow.digest)).where(
                 col(ItemRow.project_id) == self._project_id, col(ItemRow.digest).in_(some)
             )
-            known |= {*await self._session.scalars(query)}
-        rows = [
-            {"project_id": self._project_id, "digest": digest, "body": canonical(body)}
-            for digest, body in bodies.items()
-            if digest not in known
-        ]
-        for start in range(0, len(rows), PART):
-            await insert_rows(self._session, ItemRow, rows[start : start + PART], ignore_existing=True)
+            for digest in await self._session.scalars(query):
+                del missing[digest]
+        rows = ({"project_id": self._project_id, "digest": d, "body": body} for d, body in missing.items())
+        while batch := list(islice(rows, BATCH)):
+            await insert_rows(self._session, ItemRow, batch, ignore_existing=True)
 
-    async def _manifest(self, dataset: Dataset, start: int = 0) -> Any:
-        first = start - start % PART
+    async def _manifest(self, dataset: Dataset, start: int = 0) -> AsyncIterator[Entry]:
+        position = start
+        while position < dataset.items.count:
+            part = await self._part(dataset.items.digest, position)
+            if part is None:
+                raise NotFoundError(f"the manifest {dataset.items.digest} is not stored from item {position} on")
+            entries = _decode_entries(part.entries)
+            for entry in entries[position - part.start :]:
+                yield entry
+            position = part.start + len(entries)
+
+    async def _part(self, digest: str, position: int) -> ManifestPartRow | None:
+        """The part of a manifest that a position lies in."""
         query = (
             select(ManifestPartRow)
-            .where(*self._part_of(dataset.items.digest), col(ManifestPartRow.start) >= first)
-            .order_by(col(ManifestPartRow.start))
-        )
-        for part in await self._session.scalars(query):
-            entries = _entries.decode(part.entries)
-            for entry in entries[max(0, start - part.start) :]:
-                yield entry
-
-    async def _bodies(self, entries: Sequence[Entry]) -> list[Item]:
-        bodies: dict[str, dict[str, Any]] = {}
-        for some in batched_by_variables({entry.digest for entry in entries}, 2):
-            query = select(col(ItemRow.digest), col(ItemRow.body)).where(
-                col(ItemRow.project_id) == self._project_id, col(ItemRow.digest).in_(some)
+            .where(
+                col(ManifestPartRow.project_id) == self._project_id,
+                col(ManifestPartRow.digest) == digest,
+                col(ManifestPartRow.start) <= position,
             )
-            for digest, body in (await self._session.execute(query)).all():
-                if body is None:
-                    raise NotFoundError(f"the item {digest} was erased")
-                bodies[digest] = msgspec.json.decode(body)
-        return [msgspec.convert({**bodies[e.digest], "id": e.id, "digest": e.digest}, Item) for e in entries]
+            .order_by(col(ManifestPartRow.start).desc())
+            .limit(1)
+        )
+        return (await self._session.scalars(query)).first()
 
-    def _part_of(self, digest: str) -> tuple[Any, Any]:
-        return col(ManifestPartRow.project_id) == self._project_id, col(ManifestPartRow.digest) == digest
+
+def content_of(items: Sequence[Parsed], about: About, pointer: str = "") -> dict[str, Any]:
+    """The content of the dataset kind. Raises `InvalidContentError` where inputs do not follow the schema."""
+    if about.schema is not None:
+        from evaluators.jsonschemas import SchemaError
+
+        try:
+            problems = list(islice(schema_problems(about.schema, items), MAX_PROBLEMS))
+        except SchemaError as error:
+            where = f"{pointer}/schema{error.pointer}"
+            raise InvalidContentError.at(where, f"not a usable JSON Schema: {error}") from error
+        if problems:
+            raise several(problems)
+    content: dict[str, Any] = {
+        "items": {"count": len(items), "digest": manifest_digest((item.id, item.digest) for item in items)}
+    }
+    if about.description:
+        content["description"] = about.description
+    if about.schema is not None:
+        content["schema"] = about.schema
+    if about.tags:
+        content["tags"] = list(about.tags)
+    return content
 
 
 def manifest_digest(pairs: Iterable[tuple[str, str]]) -> str:

@@ -301,7 +301,8 @@ def _rule(rule: Rule, pointer: str, *, rollout: bool) -> Iterable[FieldError]:
     if kind not in (*COMPARING, "must_pass") and rule.metric is not None:
         yield FieldError(f"{pointer}/metric", f"{kind} is not about a metric")
     if kind not in COMPARING:
-        for field in ("slices", "calibration", "accept_uncalibrated"):
+        extras = ("slices", "calibration") if kind == "must_pass" else ("slices", "calibration", "accept_uncalibrated")
+        for field in extras:
             if getattr(rule, field):
                 yield FieldError(f"{pointer}/{field}", f"{field} does not apply to {kind}")
     if kind == "approvals" and rule.strength is not None:
