@@ -240,7 +240,7 @@ def _nothing_shown(rows: Sequence[RuleVerdict], evidence: Evidence) -> Iterator[
         if not any(row.verdict in ("pass", "inconclusive") for row in absolute):
             reason = "nothing is live to compare with: a first release needs a floor or must_pass of strength prove"
             yield _unmet("first_release", reason)
-    elif not any(row.verdict == "pass" and row.strength in ("prove", "guard") for row in rows):
+    elif not any(holds(rows)) and not any(row.verdict == "pass" and row.strength in ("prove", "guard") for row in rows):
         undecided = any(row.verdict == "inconclusive" and row.cause == "undecided" for row in rows)
         yield _unmet("nothing_shown", "no rule was shown to hold", "undecided" if undecided else "unmet")
 
