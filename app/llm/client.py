@@ -3,7 +3,7 @@
 Imported when the first call is made: openai is heavy.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from time import perf_counter
 from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit
@@ -68,7 +68,7 @@ class Client:
             raise self._bad_response(self._no_choice(completion), retryable=True)
         return self._checked(reply)
 
-    async def stream(self, body: bytes) -> AsyncIterator[Delta]:
+    async def stream(self, body: bytes) -> AsyncGenerator[Delta, None]:
         """One attempt, piece by piece; the last piece carries the whole reply."""
         started = perf_counter()
         gathered = wire.Gathered()

@@ -1,7 +1,7 @@
 """Calls to model endpoints: one client per endpoint, one retry loop, one limiter."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from app.llm.errors import EndpointError, ModelFaultError
 from app.llm.limits import LocalRate, Rate, Slots
 from app.llm.retries import RetryPolicy
 from app.llm.schemas import ChatRequest, Delta, EndpointSpec, Reply
+from app.llm.tokens import Tokens
 
 if TYPE_CHECKING:
     from app.llm.client import Client
@@ -56,6 +57,7 @@ class LLM:
         self._rule = AddressRule(allow_hosts, allow_loopback=allow_loopback)
         self._retries = retries or RetryPolicy()
         self._pools: dict[str, _Pool] = {}
+        self.tokens = Tokens(environ)
         self.calls = 0
         self.in_flight = 0
 
@@ -72,13 +74,13 @@ class LLM:
         finally:
             pool.users -= 1
 
-    async def stream(self, spec: EndpointSpec, request: ChatRequest) -> AsyncIterator[Delta]:
+    async def stream(self, spec: EndpointSpec, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """The same answer piece by piece; the last piece carries the whole reply. Retried until the first piece came."""
         body = msgspec.json.encode({**_body(spec, request), "stream": True, "stream_options": {"include_usage": True}})
         pool = await self._pool(spec)
         try:
             reserved = _estimated_tokens(body, request) if pool.tokens else 0
-            deltas: AsyncIterator[Delta]
+            deltas: AsyncGenerator[Delta, None]
 
             async def begin() -> Delta:
                 nonlocal deltas
@@ -92,7 +94,7 @@ class LLM:
                     delta = await anext(deltas)
             finally:
                 self._release(pool)
-                await deltas.aclose()  # type: ignore[attr-defined]
+                await deltas.aclose()
             _settle(pool, reserved, delta.reply)
             yield delta
         finally:

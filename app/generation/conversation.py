@@ -1,0 +1,121 @@
+"""A call and the rounds of tool calls that may follow, put together into one answer."""
+
+from typing import Any
+
+import msgspec
+
+from app.generation.schemas import Answer, Bundle
+from app.kit.errors import FieldError, InvalidContentError
+from app.llm.prices import cost_nano
+from app.llm.schemas import ChatRequest, Message, Reply, ToolCall, Usage
+from app.registry.kinds.base import escape
+from app.registry.kinds.tool_config import ToolConfig
+
+
+class Conversation:
+    """Hand each reply to `take` until it returns the answer."""
+
+    def __init__(self, bundle: Bundle, messages: list[Message], context: str | None) -> None:
+        self._bundle, self._messages, self._context = bundle, messages, context
+        self._rounds = 0
+        self._calls: list[ToolCall] = []
+        self._usage: Usage | None = None
+        self._latency_ms: float | None = None
+        self._last: Reply | None = None
+
+    def request(self) -> ChatRequest:
+        """What to send next. A forced tool choice holds for the first call alone: forced for ever, no model could end."""
+        prompt, endpoint, tools = self._bundle.prompt, self._bundle.endpoint, self._bundle.tools
+        params = {**endpoint.params, **prompt.params, **self._bundle.params}
+        return ChatRequest(
+            messages=self._messages,
+            params={name: value for name, value in params.items() if value is not None},
+            tools=[_tool(t) for t in tools.tools] if tools else None,
+            tool_choice=tools.tool_choice if tools and tools.tool_choice != "auto" and self._rounds == 0 else None,
+            parallel_tool_calls=False if tools and not tools.parallel_tool_calls else None,
+            response_format=prompt.response_format if asks_json(self._bundle) else None,
+        )
+
+    def take(self, reply: Reply) -> Answer | None:
+        """The answer, or none when the results of tool calls were added and the model is to be asked again."""
+        if self._last is None:
+            self._usage = reply.usage
+        else:
+            self._usage = self._usage + reply.usage if self._usage and reply.usage else None
+        self._latency_ms = (self._latency_ms or 0.0) + reply.latency_ms
+        self._last = reply
+        self._calls += reply.tool_calls or []
+        tools = self._bundle.tools
+        if not reply.tool_calls or tools is None or tools.results.kind == "none":
+            return self._answer(reply.text if reply.tool_calls else reply.text or "")
+        if self._rounds >= tools.max_rounds:
+            return self.failed(
+                f"the model still called tools after {tools.max_rounds} rounds, the tool config's max_rounds"
+            )
+        self._rounds += 1
+        if unknown := next((call.name for call in reply.tool_calls if call.name not in _names(tools)), None):
+            return self.failed(f"the model called the tool {unknown!r}, which it was not given")
+        results = [_result(tools, call) for call in reply.tool_calls]
+        self._messages = [*self._messages, _as_message(reply), *results]
+        return None
+
+    def failed(self, error: str) -> Answer:
+        """The answer of a model that is to blame."""
+        answer = self._answer(self._last.text if self._last else None)
+        return msgspec.structs.replace(answer, status="failed", error=error)
+
+    def _answer(self, text: str | None) -> Answer:
+        return Answer(
+            status="answered",
+            text=text,
+            parsed=parsed(self._bundle, text),
+            tool_calls=self._calls or None,
+            finish_reason=self._last.finish_reason if self._last else None,
+            usage=self._usage,
+            cost_nano=cost_nano(self._bundle.spec.price, self._usage),
+            latency_ms=self._latency_ms,
+            context=self._context,
+            model=self._last.model if self._last else None,
+        )
+
+
+def asks_json(bundle: Bundle) -> bool:
+    return bundle.prompt.response_format.get("type") in ("json_object", "json_schema")
+
+
+def parsed(bundle: Bundle, text: str | None) -> Any:
+    """The text as JSON when the prompt asks for JSON; none when it is not JSON, which scorers then see."""
+    if not text or not asks_json(bundle):
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+
+
+def _tool(tool: Any) -> dict[str, Any]:
+    function = msgspec.to_builtins(tool.function)
+    return {"type": "function", "function": function}
+
+
+def _names(tools: ToolConfig) -> set[str]:
+    return {tool.function.name for tool in tools.tools}
+
+
+def _as_message(reply: Reply) -> Message:
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in reply.tool_calls or ()
+    ]
+    return {"role": "assistant", "content": reply.text, "tool_calls": calls}
+
+
+def _result(tools: ToolConfig, call: ToolCall) -> Message:
+    recorded = tools.results.recorded
+    if call.name not in recorded:
+        pointer = f"/tool_config/results/recorded/{escape(call.name)}"
+        detail = f"the model called the tool {call.name!r}, and the tool config has no recorded result of it; add one"
+        raise InvalidContentError(f"{pointer}: {detail}", [FieldError(pointer, detail)])
+    result = recorded[call.name]
+    content = result if isinstance(result, str) else msgspec.json.encode(result).decode()
+    return {"role": "tool", "tool_call_id": call.id, "content": content}

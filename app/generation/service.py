@@ -1,0 +1,126 @@
+"""The one generation path: render, retrieve, call, run the tool loop. What was evaluated is what is served."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from app.generation import rendering
+from app.generation.conversation import Conversation
+from app.generation.replay import recording, replayed
+from app.generation.schemas import Answer, AnswerDelta, Bundle, CaseInput
+from app.kit.digests import key_of
+from app.llm.errors import ModelFaultError
+from app.llm.schemas import Message
+from app.llm.service import LLM
+from app.registry.kinds.prompt import Prompt
+from app.registry.kinds.rag_config import RAGConfig
+from app.retrieval.service import Retrieval
+
+GENERATION_VERSION = 1
+"""Part of every answer's key: raise it when the same bundle and case may give another answer than before."""
+
+
+class Generation:
+    """`generate` and `stream` raise `EndpointError` when the endpoint gives no answer, and `InvalidContentError` when the
+    case does not fit the prompt; what is the model's own fault is an answer with status `failed`.
+    """
+
+    def __init__(self, llm: LLM, retrieval: Retrieval) -> None:
+        self.llm = llm
+        self._retrieval = retrieval
+
+    async def generate(self, bundle: Bundle, case: CaseInput, *, variables: Mapping[str, Any] | None = None) -> Answer:
+        """One answer.
+
+        A case's inputs and history that the prompt has no place for are left out (scorers may use them). `variables`, when
+        given, stand in place of the inputs, and then nothing may be without a place.
+        """
+        if bundle.endpoint.provider == "replay":
+            return replayed(bundle, case)
+        conversation = await self._begin(bundle, case, variables)
+        answer = None
+        try:
+            while answer is None:
+                answer = conversation.take(await self.llm.call(bundle.spec, conversation.request()))
+        except ModelFaultError as fault:
+            answer = conversation.failed(fault.detail)
+        return answer
+
+    async def stream(
+        self, bundle: Bundle, case: CaseInput, *, variables: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[AnswerDelta, None]:
+        """The same piece by piece, over all rounds; the last piece carries the whole answer."""
+        if bundle.endpoint.provider == "replay":
+            answer = replayed(bundle, case)
+            if answer.text:
+                yield AnswerDelta(answer.text)
+            yield AnswerDelta(answer=answer)
+            return
+        conversation = await self._begin(bundle, case, variables)
+        final: Answer | None = None
+        try:
+            while final is None:
+                async with aclosing(self.llm.stream(bundle.spec, conversation.request())) as deltas:
+                    async for delta in deltas:
+                        if delta.text:
+                            yield AnswerDelta(delta.text)
+                        if delta.reply is not None:
+                            final = conversation.take(delta.reply)
+        except ModelFaultError as fault:
+            final = conversation.failed(fault.detail)
+        yield AnswerDelta(answer=final)
+
+    async def render(
+        self,
+        prompt: Prompt,
+        variables: Mapping[str, Any],
+        history: Sequence[Message] = (),
+        context: str | None = None,
+    ) -> list[Message]:
+        """The messages that would be sent, with `context` in place of what retrieval would find. Calls nothing."""
+        given = dict(variables) if context is None else {**variables, rendering.CONTEXT: context}
+        values = rendering.variables(prompt, given)
+        return rendering.messages(prompt, values, history, given)
+
+    async def _begin(self, bundle: Bundle, case: CaseInput, strict: Mapping[str, Any] | None) -> Conversation:
+        prompt = bundle.prompt
+        given = dict(rendering.used(prompt, case.inputs) if strict is None else strict)
+        history = case.history if strict is not None or rendering.placeholders(prompt) else []
+        rag, corpus = bundle.rag, bundle.corpus_digest
+        if rag is None or corpus is None:
+            values = rendering.variables(prompt, given)
+            return Conversation(bundle, rendering.messages(prompt, values, history, given), None)
+        if strict is None:
+            given.pop(rendering.CONTEXT, None)
+        values = rendering.variables(prompt, given, filled=rendering.CONTEXT)
+        context = await self._context(bundle.project_id, rag, corpus, values)
+        values[rendering.CONTEXT] = context
+        return Conversation(bundle, rendering.messages(prompt, values, history, given), context)
+
+    async def _context(self, project_id: str, rag: RAGConfig, corpus: str, values: Mapping[str, Any]) -> str:
+        query = rendering.template(rag.query, values, "/rag_config/query")
+        chunks = await self._retrieval.retrieve(project_id, rag, corpus, query)
+        if not chunks:
+            return ""
+        data = {"chunks": [msgspec.structs.asdict(chunk) for chunk in chunks]}
+        return rendering.template(rag.context, data, "/rag_config/context")
+
+
+def answer_key(bundle: Bundle, case: CaseInput, repeat: int, epoch: str, project_id: str) -> str:
+    """The key of a cell's answer: equal keys, equal questions.
+
+    Over the project, the generation's version, what decides an answer of each part of the bundle, the inputs and history
+    that the prompt has a place for (for a replay also the recording), the repeat, and the epoch (`""`, a release's id, or
+    the run's own for answers that are to be fresh).
+    """
+    prompt = bundle.prompt
+    question: dict[str, Any] = {"inputs": rendering.used(prompt, case.inputs)}
+    if rendering.placeholders(prompt):
+        question["history"] = case.history
+    if bundle.endpoint.provider == "replay":
+        recorded = case.recorded or {}
+        question["recorded"] = recording(bundle, case) if bundle.endpoint.model in recorded else None
+    encoded = msgspec.json.encode(question, order="sorted").decode()
+    return key_of(project_id, str(GENERATION_VERSION), bundle.deciding, encoded, str(repeat), epoch)
