@@ -177,6 +177,7 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
     low: ClassVar[float] = 0.0
     high: ClassVar[float | None] = 1.0
     unit: ClassVar[str | None] = None
+    example: ClassVar[dict[str, Any]] = {}  # arguments that make sense, for documentation and tests
 
     threshold: float | None = None
 
@@ -193,13 +194,13 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
             return
         pointer = "/args/threshold"
         if not math.isfinite(threshold):
-            raise ScorerConfigError(f"{self.name}: the threshold must be a finite number, not {threshold}", pointer)
+            raise ScorerConfigError(f"the threshold must be a finite number, not {threshold}", pointer)
         top = "any number" if values.high is None else f"{values.high:g}"
         between = f"its values go from {values.low:g} to {top}"
         if threshold < values.low or (values.high is not None and threshold > values.high):
-            raise ScorerConfigError(f"{self.name}: threshold {threshold:g} is out of range: {between}", pointer)
+            raise ScorerConfigError(f"threshold {threshold:g} is out of range: {between}", pointer)
         if threshold == (values.low if values.direction == "maximize" else values.high):
-            raise ScorerConfigError(f"{self.name}: threshold {threshold:g} can never fail: {between}", pointer)
+            raise ScorerConfigError(f"threshold {threshold:g} can never fail: {between}", pointer)
 
     @property
     def value_range(self) -> ValueRange:

@@ -39,6 +39,7 @@ class Description(msgspec.Struct, frozen=True):
     binary: bool
     value_range: ValueRange
     schema: dict[str, Any]
+    example: dict[str, Any]
     origin: str  # the module that defines it
 
 
@@ -54,6 +55,8 @@ def build(use: str, args: Mapping[str, Any] | None = None) -> Scorer:
     except msgspec.ValidationError as exc:
         message, pointer = _explain(exc, scorer)
         raise ScorerConfigError(f"{use}: {message}", pointer) from exc
+    except ScorerConfigError as exc:
+        raise ScorerConfigError(f"{use}: {exc.message}", exc.pointer) from exc
 
 
 def get(use: str) -> type[Scorer]:
@@ -83,6 +86,7 @@ def describe(name: str) -> Description:
         binary=scorer.binary,
         value_range=ValueRange(scorer.direction, scorer.low, scorer.high, scorer.unit),
         schema=schema(name),
+        example=scorer.example,
         origin=scorer.__module__,
     )
 

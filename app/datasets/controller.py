@@ -20,7 +20,7 @@ from app.kit.problems import field_error
 from app.registry import diff as contents_diff
 from app.registry.catalogue import Catalogue
 from app.registry.contents import plain
-from app.registry.controller import ETAG, require_labels, version_response
+from app.registry.controller import ETAG, ArtifactController, mounted, require_labels, version_response
 from app.registry.kinds.base import escape
 from app.registry.schemas import Change, Version
 
@@ -37,8 +37,6 @@ async def provide_datasets(
 class DatasetController(Controller):
     """What datasets have beside, or in place of, what every kind has."""
 
-    path = "/api/v1/datasets"
-    tags = ("Datasets",)
     dependencies = {"datasets": Provide(provide_datasets)}
 
     @post(
@@ -143,4 +141,4 @@ def _decoded(data: bytes) -> DatasetCreate:
         raise BadRequestError(f"the body is not JSON: {error}") from error
 
 
-router = Router("/", route_handlers=[DatasetController])
+router = Router("/", route_handlers=[mounted("datasets", [ArtifactController, DatasetController])])

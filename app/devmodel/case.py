@@ -91,7 +91,7 @@ def _fence_token(lines: list[str]) -> str | None:
     """
     stated: dict[str, None] = {}
     for place, line in enumerate(lines):
-        tokens = [one for one in _TOKEN.findall(line) if any(sign.isdigit() for sign in one)]
+        tokens: list[str] = [one for one in _TOKEN.findall(line) if any(sign.isdigit() for sign in one)]
         for token in tokens:
             if _is_fence(line, token) and any(_is_fence(one, token) for one in lines[place + 1 :]):
                 if token in stated:
@@ -123,7 +123,7 @@ def _sections(text: str) -> dict[str, str]:
     marks = list(_SECTION.finditer(text))
     ends = [one.start() for one in marks[1:]] + [len(text)]
     found: dict[str, str] = {}
-    for mark, end in zip(marks, ends, strict=True):
+    for mark, end in zip(marks, ends, strict=False):
         body = text[mark.end() : end].strip()
         if body and (name := _part(mark[1])):
             found[name] = body

@@ -112,7 +112,7 @@ def answer(reading: Reading, style: Style, model: str, *, seed: int = 0, tempera
         return style.abstention or NO_CONTEXT
     if temperature > 0:
         for one in ranked:
-            one.score += 0.08 * min(temperature, 2.0) * (_noise(seed, one.line.unit.text) - 0.5)
+            one.score += 0.2 * temperature * (_noise(seed, one.line.unit.text) - 0.5)
     ranked.sort(key=lambda one: -one.score)
     if style.abstention is not None:
         strict = style.strict and model != "dev-small"
@@ -129,8 +129,8 @@ def _rank_small(reading: Reading, style: Style) -> list[Candidate]:
     for place, passage in enumerate(reading.passages):
         for line in lines_of(passage.title, passage.text):
             if line.unit.text or style.code:
-                hits = len(asked & line.plain_words)
-                found.append(Candidate(line, passage, place, float(hits), hits / max(1, len(asked))))
+                share = len(asked & line.plain_words) / max(1, len(asked))
+                found.append(Candidate(line, passage, place, share, share))
     return found
 
 

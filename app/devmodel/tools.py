@@ -28,8 +28,8 @@ class Function(msgspec.Struct, frozen=True):
 class Tool(msgspec.Struct, frozen=True):
     """An entry of a request's `tools`."""
 
-    type: str
     function: Function
+    type: str = "function"
 
 
 class Call(msgspec.Struct, frozen=True):

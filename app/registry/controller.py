@@ -246,15 +246,11 @@ def _matches(header: str | None, etag: str) -> bool:
     return "*" in given or etag in given
 
 
+# Datasets are mounted by their own room: their contents are made from items.
 router = Router(
     "/",
     route_handlers=[
         schema,
-        *(
-            mounted(
-                kind.plural, [ArtifactController] if kind.name == "dataset" else [ArtifactController, ContentController]
-            )
-            for kind in kinds().values()
-        ),
+        *(mounted(k.plural, [ArtifactController, ContentController]) for k in kinds().values() if k.name != "dataset"),
     ],
 )

@@ -2,14 +2,14 @@
 
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import jsonschema_rs
 
 from evaluators import jsondata
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
+from evaluators.jsonschemas import SchemaError, compile_schema
 from evaluators.text import clip
-
-if TYPE_CHECKING:
-    import jsonschema_rs
 
 _SHOWN = 5
 
@@ -23,24 +23,23 @@ class JSONSchema(Scorer, frozen=True):
 
     name = "json_schema"
     binary = True
+    example = {"schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}}
 
     schema: dict[str, Any]
 
     def check(self) -> None:
         super().check()
         if not self.schema:
-            message = f"{self.name}: every JSON value fits an empty schema; use is_json"
+            message = "every JSON value fits an empty schema; use is_json"
             raise ScorerConfigError(message, "/args/schema")
         self._validator  # noqa: B018 - compiling is the check
 
     @functools.cached_property
-    def _validator(self) -> "jsonschema_rs.Validator":
-        from evaluators.jsonschemas import SchemaError, compile_schema
-
+    def _validator(self) -> jsonschema_rs.Validator:
         try:
             return compile_schema(self.schema)
         except SchemaError as exc:
-            raise ScorerConfigError(f"{self.name}: {exc}", f"/args/schema{exc.pointer}") from exc
+            raise ScorerConfigError(f"{exc}", f"/args/schema{exc.pointer}") from exc
 
     def measure(self, sample: Sample) -> Score:
         try:

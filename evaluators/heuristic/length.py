@@ -9,7 +9,7 @@ from evaluators.contract import Sample, Score, Scorer, ScorerConfigError, ValueR
 
 
 class Length(Scorer, frozen=True):
-    """Length of the output in characters (code points), words (split at white space) or tokens.
+    """Length of the output in tokens, words (split at white space) or characters (code points).
 
     With `min` or `max`: 1 when the length lies within them (both included), else 0; range {0, 1}, higher is better.
     Without: the length itself, unbounded, lower is better. Tokens are what the endpoint reported as
@@ -18,9 +18,10 @@ class Length(Scorer, frozen=True):
 
     name = "length"
     needs = frozenset({"usage", "model"})
+    example = {"unit": "words", "max": 120}
 
     # On the wire these are `unit`, `min` and `max`, which are taken here.
-    count_in: Literal["chars", "words", "tokens"] = msgspec.field(name="unit", default="chars")
+    count_in: Literal["chars", "words", "tokens"] = msgspec.field(name="unit", default="tokens")
     at_least: int | None = msgspec.field(name="min", default=None)
     at_most: int | None = msgspec.field(name="max", default=None)
 
@@ -29,11 +30,11 @@ class Length(Scorer, frozen=True):
         least, most = self.at_least, self.at_most
         for name, bound in (("min", least), ("max", most)):
             if bound is not None and bound < 0:
-                raise ScorerConfigError(f"{self.name}: {name} must not be negative", f"/args/{name}")
+                raise ScorerConfigError(f"{name} must not be negative", f"/args/{name}")
         if most is None and least == 0:
-            raise ScorerConfigError(f"{self.name}: min 0 without max can never fail", "/args/min")
+            raise ScorerConfigError("min 0 without max can never fail", "/args/min")
         if least is not None and most is not None and least > most:
-            raise ScorerConfigError(f"{self.name}: min {least} is above max {most}", "/args/min")
+            raise ScorerConfigError(f"min {least} is above max {most}", "/args/min")
 
     @property
     def bounded(self) -> bool:

@@ -18,6 +18,7 @@ class Regex(Scorer, frozen=True):
 
     name = "regex"
     binary = True
+    example = {"pattern": "^[A-Z]{2}-[0-9]+$"}
 
     pattern: str
     ignore_case: bool = False
@@ -26,7 +27,7 @@ class Regex(Scorer, frozen=True):
         super().check()
         self._compiled  # noqa: B018 - compiling is the check
         if _cannot_fail(self.pattern, self._options):
-            message = f"regex: {clip(self.pattern)} matches every output, so this cannot fail"
+            message = f"{clip(self.pattern)} matches every output, so this cannot fail"
             raise ScorerConfigError(message, "/args/pattern")
 
     @functools.cached_property
@@ -41,7 +42,7 @@ class Regex(Scorer, frozen=True):
         try:
             return re2.compile(self.pattern, self._options)
         except (re2.error, UnicodeEncodeError) as exc:
-            raise ScorerConfigError(f"regex: {_explain(exc)} in {clip(self.pattern)}", "/args/pattern") from exc
+            raise ScorerConfigError(f"{_explain(exc)} in {clip(self.pattern)}", "/args/pattern") from exc
 
     def measure(self, sample: Sample) -> Score:
         match = self._compiled.search(without_surrogates(sample.output))

@@ -13,6 +13,7 @@ class Contains(PhraseScorer, frozen=True):
     """
 
     name = "contains"
+    example = {"values": ["refund", "30 days"], "mode": "all", "ignore_case": True}
 
     mode: Literal["any", "all"] = "any"
 

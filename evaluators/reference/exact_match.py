@@ -21,6 +21,7 @@ class ExactMatch(Scorer, frozen=True):
     name = "exact_match"
     needs = frozenset({"reference"})
     binary = True
+    example = {"normalize": "squad"}
 
     normalize: Literal["none", "squad"] = "none"
     ignore_case: bool = False

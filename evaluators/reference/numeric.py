@@ -35,6 +35,7 @@ class Numeric(Scorer, frozen=True):
     name = "numeric"
     needs = frozenset({"reference"})
     binary = True
+    example = {"after": "Answer:", "rel_tolerance": 0.01}
 
     after: str | None = None
     abs_tolerance: float = 0.0
@@ -43,7 +44,7 @@ class Numeric(Scorer, frozen=True):
     def check(self) -> None:
         super().check()
         if self.after == "":
-            raise ScorerConfigError(f"{self.name}: give the text that stands before the number", "/args/after")
+            raise ScorerConfigError("give the text that stands before the number", "/args/after")
         for field in ("abs_tolerance", "rel_tolerance"):
             value = getattr(self, field)
             if not (math.isfinite(value) and value >= 0):

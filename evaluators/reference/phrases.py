@@ -18,11 +18,11 @@ class PhraseScorer(Scorer, frozen=True):
     def check(self) -> None:
         super().check()
         if self.values == []:
-            raise ScorerConfigError(f"{self.name}: give at least one value, or leave `values` out", "/args/values")
+            raise ScorerConfigError("give at least one value, or leave `values` out", "/args/values")
         for index, value in enumerate(self._given):
             if not value:
                 pointer = "/args/values" if isinstance(self.values, str) else f"/args/values/{index}"
-                raise ScorerConfigError(f"{self.name}: every output has the empty text, so this cannot fail", pointer)
+                raise ScorerConfigError("every output has the empty text, so this cannot fail", pointer)
 
     @property
     def reads(self) -> frozenset[str]:

@@ -1,0 +1,42 @@
+"""What a rubric asks through: the judge's endpoint, behind the same limits and retries as every other call."""
+
+from typing import Any
+
+from app.generation.bundles import endpoint_spec
+from app.kit import templates
+from app.llm.errors import EndpointError, ModelFaultError
+from app.llm.prices import cost_nano
+from app.llm.schemas import ChatRequest, EndpointSpec
+from app.llm.service import LLM
+from app.registry.kinds.endpoint import Endpoint
+from app.registry.kinds.rubric import Rubric
+from app.runs.schemas import NANO
+from evaluators.contract import JudgeReply, JudgeTemplateError, JudgeUnavailableError
+
+
+class EndpointJudge:
+    """A `Judge` of the evaluators' contract."""
+
+    def __init__(self, llm: LLM, name: str, digest: str, endpoint: Endpoint, rubric: Rubric) -> None:
+        self._llm = llm
+        self._spec: EndpointSpec = endpoint_spec(name, digest, endpoint)
+        self._params = {"temperature": 0, **endpoint.params, **rubric.params}
+
+    async def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any]) -> JudgeReply:
+        """One judgement. What the model will not answer has no text; what the endpoint cannot raises."""
+        form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
+        try:
+            reply = await self._llm.call(self._spec, ChatRequest(messages, self._params, response_format=form))
+        except ModelFaultError as error:
+            return JudgeReply(text=None, finish_reason=error.kind)
+        except EndpointError as error:
+            raise JudgeUnavailableError(error.detail) from error
+        cost = cost_nano(self._spec.price, reply.usage) or 0
+        tokens = 0 if reply.usage is None else reply.usage.prompt_tokens + reply.usage.completion_tokens
+        return JudgeReply(text=reply.text, finish_reason=reply.finish_reason, cost_usd=cost / NANO, tokens=tokens)
+
+    def render(self, template: str, variables: dict[str, Any]) -> str:
+        try:
+            return templates.render(template, variables)
+        except templates.TemplateError as error:
+            raise JudgeTemplateError(error.detail) from error

@@ -1,0 +1,249 @@
+"""From what was asked to a run: everything resolved, every mistake found, before anything is stored or called."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.datasets.schemas import Item
+from app.datasets.service import Datasets
+from app.generation.bundles import resolve_bundle
+from app.generation.schemas import Bundle, CandidateSpec, CaseInput
+from app.generation.service import answer_key, check_case
+from app.kit.db import batched_by_variables
+from app.kit.errors import BudgetError, FieldError, InvalidContentError, NotFoundError
+from app.registry.kinds.endpoint import Endpoint
+from app.registry.kinds.suite import Suite
+from app.registry.service import Artifact, Registry
+from app.runs.schemas import NANO, RunCreate
+from app.runs.scoring import Judging, metric_of
+from app.runs.spec import Case, Cell, Metric, Spec, Variant, sample
+from app.runs.tables import AnswerRow
+
+MAX_CELLS = 2_000_000
+MAX_PROBLEMS = 20
+DEFAULT_ANSWER_TOKENS = 512
+BYTES_PER_TOKEN = 3
+"""A cautious rate for reservations: most tokenisers make fewer tokens than one in three bytes."""
+
+
+class Planned(NamedTuple):
+    """A run ready to be stored. `keys[variant][case][repeat]` is the cell's key; `known` are those with an answer."""
+
+    spec: Spec
+    cases: list[Case]
+    keys: list[list[list[str]]]
+    known: set[str]
+    estimated_nano: int | None
+
+
+class Candidate(NamedTuple):
+    id: str
+    spec: CandidateSpec
+    pointer: str
+
+
+class Planner:
+    """Plans runs of one project, within the caller's transaction."""
+
+    def __init__(self, session: AsyncSession, project_id: str, actor: str) -> None:
+        self._session, self._project_id = session, project_id
+        self._registry = Registry(session, project_id, actor=actor)
+        self._datasets = Datasets(session, project_id, actor=actor)
+
+    async def plan(self, asked: RunCreate, run_id: str) -> Planned:
+        """Raises `InvalidContentError` with the pointer of every part that cannot be run, `BudgetError` when the budget
+        does not allow one call."""
+        suite = await self.suite(asked.suite)
+        content: Suite = suite.content
+        dataset = await self._registry.by_digest("dataset", suite.pins["/dataset"])
+        entries = await self._datasets.entries(dataset)
+        chosen = [entries[i] for i in sample([entry.id for entry in entries], asked.max_cases)]
+        items = await self._datasets.some(chosen)
+        metrics = await self.metrics(suite)
+        bundles, variants = await self._variants(asked, suite)
+        repeats = asked.repeats or content.repeats
+        cells = len(variants) * len(items) * repeats
+        if cells > MAX_CELLS:
+            raise InvalidContentError(f"{cells:,} cells; a run has at most {MAX_CELLS:,}: use max_cases or fewer repeats")
+        cases = [CaseInput(item.inputs, item.history, item.recorded or None) for item in items]
+        self._check_cases(bundles, variants, items, cases)
+        epoch = run_id if asked.fresh else ""
+        keys = [
+            [[answer_key(bundle, case, repeat, epoch) for repeat in range(repeats)] for case in cases] for bundle in bundles
+        ]
+        known = await self._known([key for variant in keys for case in variant for key in case])
+        estimated = self._estimate(asked, bundles, cases, keys, known)
+        spec = Spec(
+            suite=suite.ref,
+            suite_digest=suite.digest,
+            dataset=content.dataset,
+            dataset_digest=dataset.digest,
+            repeats=repeats,
+            variants=variants,
+            metrics=metrics,
+            cases=len(items),
+            max_cases=asked.max_cases,
+            fresh=asked.fresh,
+            warnings=list(self._warnings(metrics, variants)),
+        )
+        stored = [Case(item.id, item.digest, item.tags, item.cluster) for item in items]
+        return Planned(spec, stored, keys, known, estimated)
+
+    async def suite(self, given: Any, pointer: str = "/suite") -> Artifact:
+        """The suite of a reference or a `{content}`."""
+        if not isinstance(given, str):
+            return await self._registry.draft("suite", given.content, pointer=f"{pointer}/content")
+        try:
+            if given.startswith("sha256:"):
+                return await self._registry.by_digest("suite", given)
+            return await self._registry.resolve("suite", given)
+        except NotFoundError as error:
+            raise InvalidContentError.at(pointer, error.detail) from error
+
+    async def metrics(self, suite: Artifact) -> list[Metric]:
+        """The suite's scorers, with rubrics and their endpoints as pinned."""
+        metrics = []
+        for i, scorer in enumerate(suite.content.scorers):
+            pin = suite.pins.get(f"/scorers/{i}/args/rubric")
+            judging = None
+            if pin is not None:
+                rubric = await self._registry.by_digest("rubric", pin)
+                judging = Judging(rubric, await self._registry.by_digest("endpoint", rubric.pins["/endpoint"]))
+            metrics.append(metric_of(scorer, judging, f"/scorers/{i}"))
+        return metrics
+
+    async def _variants(self, asked: RunCreate, suite: Artifact) -> tuple[list[Bundle], list[Variant]]:
+        candidates = [Candidate(f"c{i + 1}", spec, f"/candidates/{i}") for i, spec in enumerate(asked.candidates)]
+        if asked.baseline is not None:
+            candidates.insert(0, Candidate("baseline", asked.baseline, "/baseline"))
+        bundles: list[Bundle] = []
+        variants: list[Variant] = []
+        for candidate in candidates:
+            endpoints: list[tuple[str | None, Artifact | None]] = []
+            if candidate.spec.endpoint is not None:
+                endpoints.append((None, None))
+            else:
+                for i, written in enumerate(suite.content.endpoints):
+                    pinned = await self._registry.by_digest("endpoint", suite.pins[f"/endpoints/{i}"])
+                    endpoints.append((written.partition("@")[0], pinned))
+            if not endpoints:
+                raise InvalidContentError.at(f"{candidate.pointer}/endpoint", "name an endpoint here, or endpoints in the suite")
+            for name, pinned in endpoints:
+                bundle = await resolve_bundle(self._registry, candidate.spec, pinned, name=name, pointer=candidate.pointer)
+                label = bundle.spec.name
+                if any(v.candidate == candidate.id and v.endpoint_name == label for v in variants):
+                    raise InvalidContentError.at(candidate.pointer, f"the endpoint {label!r} comes twice")
+                bundles.append(bundle)
+                variants.append(
+                    Variant(
+                        id=f"{candidate.id}:{label}",
+                        candidate=candidate.id,
+                        prompt=bundle.refs.prompt,
+                        endpoint=bundle.refs.endpoint,
+                        endpoint_name=label,
+                        prompt_digest=bundle.prompt_digest,
+                        endpoint_digest=bundle.endpoint_digest,
+                        bundle=bundle.digest,
+                        deciding=bundle.deciding,
+                        rag_config=bundle.refs.rag_config,
+                        tool_config=bundle.refs.tool_config,
+                        rag_digest=bundle.rag_digest,
+                        tools_digest=bundle.tools_digest,
+                        params=bundle.params,
+                    )
+                )
+        return bundles, variants
+
+    def _check_cases(
+        self, bundles: Sequence[Bundle], variants: Sequence[Variant], items: Sequence[Item], cases: Sequence[CaseInput]
+    ) -> None:
+        problems: list[FieldError] = []
+        seen: set[str] = set()
+        for bundle, variant in zip(bundles, variants, strict=True):
+            if bundle.prompt_digest in seen:
+                continue
+            seen.add(bundle.prompt_digest)
+            for item, case in zip(items, cases, strict=True):
+                try:
+                    check_case(bundle, case)
+                except InvalidContentError as error:
+                    problems.append(
+                        FieldError(f"/candidates/{variant.id}", f"case {item.id!r} with {variant.prompt}: {error.detail}")
+                    )
+                    if len(problems) >= MAX_PROBLEMS:
+                        break
+        if problems:
+            raise InvalidContentError("; ".join(p.detail for p in problems[:3]), problems)
+
+    async def _known(self, keys: Sequence[str]) -> set[str]:
+        known: set[str] = set()
+        for some in batched_by_variables(dict.fromkeys(keys), 2):
+            query = select(col(AnswerRow.cell_key)).where(
+                col(AnswerRow.project_id) == self._project_id, col(AnswerRow.cell_key).in_(some)
+            )
+            known |= {*await self._session.scalars(query)}
+        return known
+
+    def _estimate(
+        self,
+        asked: RunCreate,
+        bundles: Sequence[Bundle],
+        cases: Sequence[CaseInput],
+        keys: list[list[list[str]]],
+        known: set[str],
+    ) -> int | None:
+        """What the calls may cost at most, in nano-dollars; None when an endpoint has no price."""
+        total, least = 0, None
+        counted: set[str] = set()
+        for bundle, variant_keys in zip(bundles, keys, strict=True):
+            if bundle.endpoint.provider == "replay":
+                continue
+            if bundle.endpoint.price is None:
+                if asked.budget_usd is not None:
+                    raise InvalidContentError.at(
+                        "/budget_usd", f"the endpoint {bundle.spec.name!r} has no price, so that a budget cannot bound it"
+                    )
+                return None
+            for case, case_keys in zip(cases, variant_keys, strict=True):
+                amount = reservation(bundle, case)
+                for key in case_keys:
+                    if key not in known and key not in counted:
+                        counted.add(key)
+                        total += amount
+                        least = amount if least is None else min(least, amount)
+        if asked.budget_usd is not None and least is not None and least > asked.budget_usd * NANO:
+            raise BudgetError.at(
+                "/budget_usd", f"one call may cost ${least / NANO:.6f}; a budget of ${asked.budget_usd:g} does not allow it"
+            )
+        return total
+
+    def _warnings(self, metrics: Sequence[Metric], variants: Sequence[Variant]) -> Any:
+        for metric in metrics:
+            if metric.judge is not None and any(v.endpoint_digest == metric.judge for v in variants):
+                yield f"{metric.name}: the judge is one of the models under test; models prefer their own answers"
+
+
+def reservation(bundle: Bundle, case: CaseInput) -> int:
+    """Nano-dollars that one cell may cost at most, from the size of what is sent and the longest answer."""
+    price = bundle.endpoint.price
+    if price is None or bundle.endpoint.provider == "replay":
+        return 0
+    size = len(msgspec.json.encode(bundle.prompt.messages)) + len(msgspec.json.encode((case.inputs, case.history)))
+    if bundle.rag is not None:
+        size += 2_000 * bundle.rag.retriever.top_k
+    if bundle.tools is not None:
+        size += len(msgspec.json.encode(bundle.tools))
+    params = {**bundle.endpoint.params, **bundle.prompt.params, **bundle.params}
+    longest = params.get("max_completion_tokens") or params.get("max_tokens") or DEFAULT_ANSWER_TOKENS
+    rounds = bundle.tools.max_rounds if bundle.tools is not None else 1
+    tokens = size / BYTES_PER_TOKEN
+    return int(rounds * (tokens * price.input + int(longest) * price.output) * 1_000)
+
+
+
+
+__all__ = ["Cell", "Planned", "Planner", "reservation"]

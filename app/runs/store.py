@@ -1,0 +1,334 @@
+"""Reading and writing of runs in bulk. Every function works within the caller's transaction."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.generation.schemas import Answer
+from app.kit.db import batched_by_variables, core, insert_rows
+from app.llm.schemas import ToolCall, Usage
+from app.runs.schemas import NANO, Cells
+from app.runs.spec import Case, Cell, Spec, decode_cases
+from app.runs.tables import AnswerRow, RunCasesRow, RunCellRow, RunErrorRow, RunRow, RunScoreRow, RunVariantRow, ScoreRow
+from evaluators.contract import Score
+
+PENDING = "pending"
+COUNTED = ("cached", "answered", "failed", "errored", "cancelled")
+
+
+class Ended(NamedTuple):
+    """A cell that ended. `answer` is None when infrastructure failed; `paid` when this run made the call.
+
+    `scores` are by metric number: the score and, unless it is an error, its key.
+    """
+
+    cell: Cell
+    key: str
+    status: str
+    answer: Answer | None
+    paid: bool
+    scores: dict[int, tuple[Score, str]]
+    fresh: frozenset[int] = frozenset()
+    error_kind: str | None = None
+    error: str | None = None
+
+
+class Loaded(NamedTuple):
+    """A run as it is stored."""
+
+    row: RunRow
+    spec: Spec
+    cases: list[Case]
+
+
+async def load(session: AsyncSession, project_id: str, run_id: str) -> Loaded | None:
+    row = await session.get(RunRow, (project_id, run_id), populate_existing=True)
+    if row is None:
+        return None
+    cases = await session.get(RunCasesRow, (project_id, run_id))
+    return Loaded(row, msgspec.convert(row.spec, Spec), decode_cases(cases.cases) if cases else [])
+
+
+async def pending_cells(session: AsyncSession, project_id: str, run_id: str) -> list[tuple[Cell, str]]:
+    """The cells that have not ended, with their keys."""
+    query = select(
+        col(RunCellRow.variant_no), col(RunCellRow.case_no), col(RunCellRow.repeat), col(RunCellRow.cell_key)
+    ).where(*_of(RunCellRow, project_id, run_id), col(RunCellRow.status) == PENDING)
+    return [(Cell(v, c, r), key) for v, c, r, key in (await session.execute(query)).all()]
+
+
+async def answers(session: AsyncSession, project_id: str, keys: Iterable[str]) -> dict[str, AnswerRow]:
+    """Stored answers by cell key."""
+    found: dict[str, AnswerRow] = {}
+    for some in batched_by_variables(dict.fromkeys(keys), 2):
+        query = select(AnswerRow).where(col(AnswerRow.project_id) == project_id, col(AnswerRow.cell_key).in_(some))
+        found |= {row.cell_key: row for row in await session.scalars(query)}
+    return found
+
+
+async def scores(session: AsyncSession, project_id: str, keys: Iterable[str]) -> dict[str, ScoreRow]:
+    """Stored scores by their key."""
+    found: dict[str, ScoreRow] = {}
+    for some in batched_by_variables(dict.fromkeys(keys), 2):
+        query = select(ScoreRow).where(col(ScoreRow.project_id) == project_id, col(ScoreRow.key).in_(some))
+        found |= {row.key: row for row in await session.scalars(query)}
+    return found
+
+
+async def counters(session: AsyncSession, project_id: str, run_id: str) -> list[RunVariantRow]:
+    query = select(RunVariantRow).where(*_of(RunVariantRow, project_id, run_id)).order_by(col(RunVariantRow.variant_no))
+    return list(await session.scalars(query.execution_options(populate_existing=True)))
+
+
+async def errors(session: AsyncSession, project_id: str, run_id: str) -> dict[str, int]:
+    """Errored cells by kind."""
+    query = (
+        select(col(RunErrorRow.kind), func.sum(col(RunErrorRow.cells)))
+        .where(*_of(RunErrorRow, project_id, run_id))
+        .group_by(col(RunErrorRow.kind))
+    )
+    return {kind: int(cells) for kind, cells in (await session.execute(query)).all() if cells}
+
+
+async def insert_cells(session: AsyncSession, project_id: str, run_id: str, keys: list[list[list[str]]]) -> None:
+    rows = [
+        {
+            "project_id": project_id, "run_id": run_id, "variant_no": v, "case_no": c, "repeat": r,
+            "cell_key": key, "status": PENDING, "error_kind": None, "error": None,
+        }
+        for v, variant in enumerate(keys)
+        for c, case in enumerate(variant)
+        for r, key in enumerate(case)
+    ]  # fmt: skip
+    for start in range(0, len(rows), 10_000):
+        await insert_rows(session, RunCellRow, rows[start : start + 10_000])
+
+
+async def write(
+    session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended], scorers: Sequence[str], now: datetime
+) -> None:
+    """Everything about cells that ended, in one go: answers, scores, states and counters. `scorers` by metric number."""
+    same = {"project_id": project_id, "run_id": run_id}
+    await insert_rows(
+        session,
+        AnswerRow,
+        [_answer_row(project_id, run_id, e, now) for e in ended if e.paid and e.answer is not None],
+        ignore_existing=True,
+    )
+    await insert_rows(
+        session,
+        ScoreRow,
+        [
+            _score_row(project_id, e.key, key, score, scorers[metric_no], now)
+            for e in ended
+            for metric_no, (score, key) in e.scores.items()
+            if metric_no in e.fresh and score.status != "error"
+        ],
+        ignore_existing=True,
+    )
+    await insert_rows(
+        session,
+        RunScoreRow,
+        [
+            {
+                **same, "variant_no": e.cell.variant_no, "metric_no": metric_no, "case_no": e.cell.case_no, "repeat": e.cell.repeat,
+                "value": score.value, "passed": score.passed, "status": score.status,
+                "score_key": None if score.status == "error" else key,
+                "error": score.explanation if score.status == "error" else None,
+            }
+            for e in ended
+            for metric_no, (score, key) in e.scores.items()
+        ],
+        ignore_existing=True,
+    )  # fmt: skip
+    cells = core(RunCellRow)
+    statement = (
+        update(cells)
+        .where(
+            cells.c.project_id == project_id,
+            cells.c.run_id == run_id,
+            cells.c.variant_no == bindparam("v"),
+            cells.c.case_no == bindparam("c"),
+            cells.c.repeat == bindparam("r"),
+        )
+        .values(status=bindparam("s"), error_kind=bindparam("k"), error=bindparam("e"))
+    )
+    await (await session.connection()).execute(
+        statement,
+        [
+            {"v": e.cell.variant_no, "c": e.cell.case_no, "r": e.cell.repeat, "s": e.status, "k": e.error_kind, "e": e.error}
+            for e in ended
+        ],
+    )
+    await _count(session, project_id, run_id, ended)
+
+
+async def _count(session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended]) -> None:
+    totals: dict[int, dict[str, int]] = {}
+    kinds: dict[tuple[int, str], int] = {}
+    for e in ended:
+        total = totals.setdefault(e.cell.variant_no, dict.fromkeys((*COUNTED, "cost_nano", "judge_cost_nano"), 0))
+        total[e.status] += 1
+        if e.paid and e.answer is not None:
+            total["cost_nano"] += e.answer.cost_nano or 0
+        total["judge_cost_nano"] += sum(round(e.scores[m][0].cost_usd * NANO) for m in e.fresh)
+        if e.error_kind is not None:
+            kinds[e.cell.variant_no, e.error_kind] = kinds.get((e.cell.variant_no, e.error_kind), 0) + 1
+    variants = core(RunVariantRow)
+    for variant_no, total in totals.items():
+        await session.execute(
+            update(variants)
+            .where(*_of(RunVariantRow, project_id, run_id), variants.c.variant_no == variant_no)
+            .values({name: variants.c[name] + amount for name, amount in total.items()})
+        )
+    for (variant_no, kind), cells in kinds.items():
+        row = await session.get(RunErrorRow, (project_id, run_id, variant_no, kind))
+        if row is None:
+            session.add(RunErrorRow(project_id=project_id, run_id=run_id, variant_no=variant_no, kind=kind, cells=cells))
+        else:
+            row.cells += cells
+    await session.flush()
+
+
+async def cancel_pending(session: AsyncSession, project_id: str, run_id: str) -> None:
+    """What has not ended ends as cancelled."""
+    query = (
+        select(col(RunCellRow.variant_no), func.count())
+        .where(*_of(RunCellRow, project_id, run_id), col(RunCellRow.status) == PENDING)
+        .group_by(col(RunCellRow.variant_no))
+    )
+    open_ = dict((await session.execute(query)).tuples().all())
+    cells, variants = core(RunCellRow), core(RunVariantRow)
+    await session.execute(
+        update(cells).where(*_of(RunCellRow, project_id, run_id), cells.c.status == PENDING).values(status="cancelled")
+    )
+    for variant_no, count in open_.items():
+        await session.execute(
+            update(variants)
+            .where(*_of(RunVariantRow, project_id, run_id), variants.c.variant_no == variant_no)
+            .values(cancelled=variants.c.cancelled + count)
+        )
+
+
+async def reopen(session: AsyncSession, project_id: str, run_id: str, statuses: Sequence[str]) -> int:
+    """Cells that ended as one of `statuses` are pending again; their counters go back. Returns how many."""
+    cells, variants = core(RunCellRow), core(RunVariantRow)
+    reopened = 0
+    for status in statuses:
+        query = (
+            select(col(RunCellRow.variant_no), func.count())
+            .where(*_of(RunCellRow, project_id, run_id), col(RunCellRow.status) == status)
+            .group_by(col(RunCellRow.variant_no))
+        )
+        for variant_no, count in (await session.execute(query)).all():
+            reopened += count
+            await session.execute(
+                update(variants)
+                .where(*_of(RunVariantRow, project_id, run_id), variants.c.variant_no == variant_no)
+                .values({status: variants.c[status] - count})
+            )
+        await session.execute(
+            update(cells)
+            .where(*_of(RunCellRow, project_id, run_id), cells.c.status == status)
+            .values(status=PENDING, error_kind=None, error=None)
+        )
+    if "errored" in statuses:
+        await session.execute(delete(RunErrorRow).where(*_of(RunErrorRow, project_id, run_id)))
+    return reopened
+
+
+async def forget_scores(session: AsyncSession, project_id: str, run_id: str) -> None:
+    """The run's own copies of its scores; the scores themselves stay."""
+    await session.execute(delete(RunScoreRow).where(*_of(RunScoreRow, project_id, run_id)))
+
+
+def total(rows: Iterable[RunVariantRow]) -> Cells:
+    return sum((cells_of(row) for row in rows), Cells())
+
+
+def cells_of(row: RunVariantRow) -> Cells:
+    return Cells(row.planned, row.cached, row.answered, row.failed, row.errored, row.cancelled)
+
+
+def answer_of(row: AnswerRow) -> Answer:
+    """A stored answer as it was given."""
+    usage = None
+    if row.prompt_tokens is not None and row.completion_tokens is not None:
+        usage = Usage(row.prompt_tokens, row.completion_tokens, row.cached_tokens or 0)
+    return Answer(
+        status="failed" if row.status == "failed" else "answered",
+        text=row.text,
+        parsed=row.parsed,
+        tool_calls=None if row.tool_calls is None else msgspec.convert(row.tool_calls, list[ToolCall]),
+        finish_reason=row.finish_reason,
+        usage=usage,
+        cost_nano=row.cost_nano,
+        latency_ms=row.latency_ms,
+        context=row.context,
+        error=row.error,
+        model=row.model,
+    )
+
+
+def score_of(row: ScoreRow) -> Score:
+    """A stored score; what its judge cost was paid then."""
+    return Score(
+        value=row.value,
+        passed=row.passed,
+        label=row.label,
+        explanation=row.explanation,
+        evidence=row.evidence,
+        status=row.status,  # type: ignore[arg-type]  # what was written was one of them
+    )
+
+
+def _answer_row(project_id: str, run_id: str, ended: Ended, now: datetime) -> dict[str, Any]:
+    answer = ended.answer
+    assert answer is not None  # noqa: S101 - the caller filters
+    usage = answer.usage
+    return {
+        "project_id": project_id,
+        "cell_key": ended.key,
+        "run_id": run_id,
+        "status": answer.status,
+        "text": answer.text,
+        "parsed": answer.parsed,
+        "tool_calls": None if answer.tool_calls is None else msgspec.to_builtins(answer.tool_calls),
+        "finish_reason": answer.finish_reason,
+        "prompt_tokens": None if usage is None else usage.prompt_tokens,
+        "completion_tokens": None if usage is None else usage.completion_tokens,
+        "cached_tokens": None if usage is None else usage.cached_tokens,
+        "cost_nano": answer.cost_nano,
+        "latency_ms": answer.latency_ms,
+        "context": answer.context,
+        "error": answer.error,
+        "model": answer.model,
+        "created_at": now,
+    }
+
+
+def _score_row(project_id: str, cell_key: str, key: str, score: Score, scorer: str, now: datetime) -> dict[str, Any]:
+    return {
+        "project_id": project_id,
+        "key": key,
+        "cell_key": cell_key,
+        "scorer": scorer,
+        "value": score.value,
+        "passed": score.passed,
+        "label": None if score.label is None else score.label[:200],
+        "status": score.status,
+        "explanation": score.explanation,
+        "evidence": score.evidence,
+        "cost_nano": round(score.cost_usd * NANO),
+        "tokens": score.tokens,
+        "created_at": now,
+    }
+
+
+def _of(table: Any, project_id: str, run_id: str) -> tuple[Any, Any]:
+    return col(table.project_id) == project_id, col(table.run_id) == run_id
