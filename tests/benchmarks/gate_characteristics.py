@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.gate_characteristics [--replications 2000] [--only limits,cells,...]
 
-Prints one line per figure and exits with 1 when one is out of its limit. About ten minutes at 2,000 replications.
+Prints one line per figure and exits with 1 when one is out of its limit. About three minutes at 2,000 replications.
 """
 
 import argparse
