@@ -103,9 +103,9 @@ Server options (`Options`): latency, rate limit, fail rate and kind, required AP
   the very same request arrives. Which requests fail depends on the seed, the request and how often it came, never on
   the order.
 * kinds: any HTTP status 400-599 (429 carries ``Retry-After``), ``timeout`` (no byte is ever sent), ``stall`` (half an
-  answer, then nothing), ``disconnect`` (the connection is cut; in a stream after half of it), ``truncated`` (JSON or
-  stream cut in the middle), ``html`` (200 with a web page), ``empty`` (200 without a body), ``stream_error`` (an
-  error event in mid-stream).
+  answer, then nothing), ``disconnect`` (the connection is cut; in a stream after half of it), ``truncated`` (JSON cut
+  in the middle; a stream ends inside an event, without finish_reason and ``[DONE]``), ``html`` (200 with a web page),
+  ``empty`` (200 without a body), ``stream_error`` (an error event in mid-stream).
 * suffix parameters: ``latency_ms``, ``chunk_ms`` (between stream chunks), ``fail`` (repeatable), ``retry_after`` (seconds).
 * ``GET /stats`` → ``{calls, in_flight, most_in_flight, faults: {kind: n}, by_model: {id: n}}``; ``DELETE`` sets it back.
 """

@@ -148,10 +148,10 @@ class _Arguments:
         return self._quoted or self._proper or None
 
     def _string(self, name: str, schema: Schema, *, needed: bool) -> str | None:
-        words = set(words_of.words(spoken(name)))
-        if words & _WHOLE_QUESTION and needed:
+        words = words_of.words(spoken(name))
+        if needed and words[-1:] and words[-1] in _WHOLE_QUESTION:
             return self._quoted.pop(0) if self._quoted else self._question.strip()
-        described = words | set(words_of.words(str(schema.get("description", ""))))
+        described = {*words, *words_of.words(str(schema.get("description", "")))}
         if "date" in described and (found := _DATE.search(self._question)):
             return found[0]
         after = self._after_name(name)

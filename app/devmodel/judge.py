@@ -126,7 +126,7 @@ def _by_reference(answer: str, reference: str, model: str) -> tuple[float, list[
         support *= 0.6
     nearest = max(words_of.sentences(answer) or [answer], key=lambda one: _recall(words_of.stems(one), wanted_stems)[0])
     if bool(_DENIAL.search(nearest)) != bool(_DENIAL.search(reference)):
-        support *= 0.75
+        support *= 0.6
     return support, lacking
 
 

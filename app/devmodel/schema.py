@@ -90,7 +90,9 @@ class _Filler:
             options = [one for one in schema["enum"] if _is_type(one, schema.get("type"))]
             if not options:
                 raise UnfillableError(f"the enum at {name!r} has no value of its type")
-            return proposed if proposed in options else options[variant % len(options)]
+            # 0 is no False here, although Python takes them for equal.
+            named = [one for one in options if type(one) is type(proposed) and one == proposed]
+            return (named or options)[0 if named else variant % len(options)]
         for key in ("anyOf", "oneOf"):
             if key in schema:
                 return self._one_of(schema, key, name, depth, variant)

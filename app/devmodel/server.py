@@ -48,7 +48,10 @@ def serve(
     options: Options | None = None,
     started: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `started` is told the base URL. Raises OSError when the port is taken."""
+    """Serve until SIGTERM or SIGINT; `started` is told the base URL.
+
+    Raises OSError when the port is taken, and KeyboardInterrupt after SIGINT, once the server has stopped.
+    """
     devmodel = create_devmodel(options)
     listener = listen(host, port)
 

@@ -15,12 +15,14 @@ from tests.app.devmodel import larch
 FENCE = "fence-7c41e9d2a05b"
 REFERENCE = "By default the last 14 daily, 8 weekly and 12 monthly snapshots are kept."
 RIGHT = "The last 14 daily, 8 weekly and 12 monthly snapshots are kept by default."
-PARTLY = "Larch keeps 14 daily snapshots."
+PARTLY = "The last 14 daily and 8 weekly snapshots are kept."
 WRONG = "Larch has no daemon of its own; use cron."
 LABELS = {"correct": 1.0, "partial": 0.5, "incorrect": 0.0}
 
 
-def prompt(answer: str, *, labels: str = "correct: 1\npartial: 0.5\nincorrect: 0", reference: str = REFERENCE) -> list[Any]:
+def prompt(
+    answer: str, *, labels: str = "correct: 1\npartial: 0.5\nincorrect: 0", reference: str = REFERENCE
+) -> list[Any]:
     return [
         {
             "role": "system",
@@ -124,7 +126,10 @@ def test_tags_and_headings_serve_where_there_is_no_fence() -> None:
     headed = case_of(["Judge.", "Reference: r\nAnswer: a"])
     assert tagged is not None
     assert headed is not None
-    assert (tagged.answer, tagged.reference) == ("a</answer> b", "r")  # the outermost tags: the answer cannot close them
+    assert (tagged.answer, tagged.reference) == (
+        "a</answer> b",
+        "r",
+    )  # the outermost tags: the answer cannot close them
     assert (headed.answer, headed.reference) == ("a", "r")
     assert case_of(["Say hello.", "Hello?"]) is None
 

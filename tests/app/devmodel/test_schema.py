@@ -38,9 +38,13 @@ def numbers() -> st.SearchStrategy[dict[str, Any]]:
 
 def texts() -> st.SearchStrategy[dict[str, Any]]:
     lengths = st.builds(
-        lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more}, st.integers(0, 40), st.integers(0, 40)
+        lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more},
+        st.integers(0, 40),
+        st.integers(0, 40),
     )
-    forms = st.sampled_from(["date", "date-time", "time", "email", "uuid", "uri", "ipv4", "ipv6", "hostname", "duration"])
+    forms = st.sampled_from(
+        ["date", "date-time", "time", "email", "uuid", "uri", "ipv4", "ipv6", "hostname", "duration"]
+    )
     return lengths | forms.map(lambda form: {"type": "string", "format": form})
 
 
@@ -93,7 +97,10 @@ def test_a_filled_schema_validates(schema: Any) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(schema=SCHEMAS, proposed=st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans())
+@given(
+    schema=SCHEMAS,
+    proposed=st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans(),
+)
 def test_a_filled_schema_validates_whatever_is_proposed_for_its_fields(schema: Any, proposed: Any) -> None:
     jsonschema_rs.validate(schema, instance(schema, lambda _name, _schema: proposed))
 
@@ -125,8 +132,13 @@ TREE = {
     "schema",
     [
         TREE,
-        {"allOf": [{"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, {"required": ["b"]}]},
-        {"oneOf": [{"type": "number"}, {"type": "integer"}]},
+        {
+            "allOf": [
+                {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
+                {"required": ["b"]},
+            ]
+        },
+        {"oneOf": [{"type": "integer", "multipleOf": 7, "minimum": 1}, {"type": "string"}]},
         {"type": "array", "items": {"enum": ["x", "y", "z"]}, "minItems": 3, "uniqueItems": True},
         {"type": "array", "items": {"type": "integer", "minimum": 5}, "minItems": 4, "uniqueItems": True},
         {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}], "minItems": 2, "items": False},
@@ -152,6 +164,7 @@ def test_references_and_combinations_are_filled(schema: Any) -> None:
         ({"type": "integer", "minimum": 5, "maximum": 4}, "bounds"),
         ({"type": "object", "properties": {"a": False}, "required": ["a"]}, "nothing is allowed at 'a'"),
         ({"not": {}}, "cannot fill"),
+        ({"oneOf": [{"type": "number"}, {"type": "integer"}]}, "no alternative"),
     ],
 )
 def test_what_cannot_be_filled_is_refused_with_the_reason(schema: Any, part: str) -> None:
