@@ -1,3 +1,5 @@
+"""Routes of datasets, and of sync: it stands here because a project's files hold datasets too."""
+
 from typing import Any
 
 import anyio.to_thread
@@ -6,15 +8,17 @@ from litestar import Controller, Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.roles import allows
 from app.access.schemas import Caller
+from app.datasets.files import DatasetFiles
 from app.datasets.parsing import checked, from_json, parse
 from app.datasets.schemas import DatasetCreate, DatasetDiff, Item
 from app.datasets.service import About, Datasets
 from app.kit.asgi import decoded_name
-from app.kit.errors import BadRequestError, FieldError
+from app.kit.errors import BadRequestError, FieldError, ForbiddenError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 from app.kit.problems import field_error
 from app.registry import diff as contents_diff
@@ -23,6 +27,8 @@ from app.registry.contents import plain
 from app.registry.controller import ETAG, ArtifactController, mounted, require_labels, version_response
 from app.registry.kinds.base import escape
 from app.registry.schemas import Change, Version
+from app.registry.sync.schemas import SyncRequest, SyncResult
+from app.registry.sync.service import Sync
 
 SHOWN = 500
 """Changed items of a diff that are shown with their bodies; all are counted."""
@@ -129,6 +135,27 @@ class DatasetController(Controller):
         )
 
 
+@post(
+    "/api/v1/sync",
+    operation_id="sync",
+    status_code=200,
+    opt={"permission": "registry:read"},
+    tags=["Sync"],
+    dependencies={"datasets": Provide(provide_datasets)},
+)
+async def sync(
+    datasets: NamedDependency[Datasets], caller: NamedDependency[Caller], data: JSONBody[SyncRequest]
+) -> SyncResult:
+    """Bring a project's files into the registry, all or nothing; or plan that, or keep them as drafts by digest.
+
+    `plan` needs `registry:read`, `draft` needs `registry:draft`, `apply` needs `registry:write`.
+    """
+    needed = {"plan": "registry:read", "draft": "registry:draft", "apply": "registry:write"}[data.mode]
+    if not allows(caller.role, needed):
+        raise ForbiddenError(f"role {caller.role!r} lacks the permission {needed!r} that mode {data.mode!r} needs")
+    return await Sync(datasets.registry, DatasetFiles(datasets)).run(data)
+
+
 def _decoded(data: bytes) -> DatasetCreate:
     if not data:
         raise BadRequestError("the body has 0 bytes; send JSON {content: {items: […]}}, CSV, JSON lines or Parquet")
@@ -141,4 +168,4 @@ def _decoded(data: bytes) -> DatasetCreate:
         raise BadRequestError(f"the body is not JSON: {error}") from error
 
 
-router = Router("/", route_handlers=[mounted("datasets", [ArtifactController, DatasetController])])
+router = Router("/", route_handlers=[mounted("datasets", [ArtifactController, DatasetController]), sync])

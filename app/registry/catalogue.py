@@ -10,6 +10,7 @@ from app.kit.errors import BadRequestError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry import diff
 from app.registry.contents import plain
+from app.registry.kinds import kinds
 from app.registry.repository import Repository
 from app.registry.schemas import Artifact, ArtifactRead, Diff, VersionSummary
 from app.registry.service import Registry
@@ -102,7 +103,7 @@ def _searchable(text: str | None, pointer: str) -> str:
 
 def _read(row: ArtifactRow, labels: dict[str, int]) -> ArtifactRead:
     return ArtifactRead(
-        kind=row.kind,
+        kind=kinds()[row.kind].plural,
         name=row.name,
         version=row.latest,
         digest=row.digest,
@@ -117,7 +118,7 @@ def _read(row: ArtifactRow, labels: dict[str, int]) -> ArtifactRead:
 
 def _summary(row: VersionRow, labels: dict[str, int]) -> VersionSummary:
     return VersionSummary(
-        kind=row.kind,
+        kind=kinds()[row.kind].plural,
         name=row.name,
         version=row.number,
         digest=row.digest,

@@ -59,12 +59,12 @@ def prepare(kind: Kind, content: Any, pinned: Mapping[str, Artifact]) -> Prepare
         body=body,
         pins=pins,
         deciding_pins=deciding_pins,
-        digest=content_digest(kind.name, body, pins),
+        digest=content_digest(kind.plural, body, pins),
     )
 
 
 def content_digest(kind: str, body: bytes, pins: Mapping[str, str]) -> str:
-    """The digest of `{kind, content, pins}`; `body` is the content's canonical form already."""
+    """The digest of `{kind, content, pins}` as versions show them; `body` is the content's canonical form already."""
     whole = b'{"content":' + body + b',"kind":' + canonical(kind) + b',"pins":' + canonical(dict(pins)) + b"}"
     return DIGEST_PREFIX + hashlib.sha256(whole).hexdigest()
 

@@ -44,13 +44,18 @@ def checked_name(name: str, pointer: str = "/name") -> str:
     return name
 
 
-def checked_label(label: str, pointer: str = "/label") -> str:
+def label_problem(label: str) -> str | None:
+    """What is wrong with a label, or None."""
     if label == LATEST:
-        raise InvalidContentError.at(pointer, "'latest' is no label: a name without anything behind it is the latest")
+        return "'latest' is no label: a name without anything behind it is the latest"
     if not _LABEL.fullmatch(label):
-        raise InvalidContentError.at(
-            pointer, f"{label!r} is no label: a lower-case letter, then up to 39 of a-z, 0-9, '_' and '-'"
-        )
+        return f"{label!r} is no label: a lower-case letter, then up to 39 of a-z, 0-9, '_' and '-'"
+    return None
+
+
+def checked_label(label: str, pointer: str = "/label") -> str:
+    if problem := label_problem(label):
+        raise InvalidContentError.at(pointer, problem)
     return label
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -47,9 +47,6 @@ class Repository:
             *self._of(ArtifactRow, kind), col(ArtifactRow.archived_at).is_(None)
         )
         return list(await self.session.scalars(query.order_by(col(ArtifactRow.name))))
-
-    async def artifacts(self, kind: str) -> list[ArtifactRow]:
-        return list(await self.session.scalars(select(ArtifactRow).where(*self._of(ArtifactRow, kind))))
 
     async def version(
         self, kind: str, name: str, *, number: int | None = None, label: str | None = None
@@ -149,9 +146,26 @@ class Repository:
             query = query.where(col(VersionRow.number) < below)
         return list(await self.session.scalars(query.order_by(col(VersionRow.number).desc()).limit(limit)))
 
-    async def count(self, kind: str, name: str) -> int:
-        query = select(func.count()).select_from(VersionRow).where(*self._named(VersionRow, kind, name))
-        return await self.session.scalar(query) or 0
+    async def was_made_via(self, kind: str, name: str, via: str) -> bool:
+        """Whether any version of a name has this source."""
+        query = select(col(VersionRow.number)).where(*self._named(VersionRow, kind, name), _via(via)).limit(1)
+        return await self.session.scalar(query) is not None
+
+    async def made_via(self, via: str) -> list[ArtifactRow]:
+        """The names in use whose latest version has this source."""
+        query = (
+            select(ArtifactRow)
+            .join(
+                VersionRow,
+                (col(VersionRow.project_id) == ArtifactRow.project_id)
+                & (col(VersionRow.kind) == ArtifactRow.kind)
+                & (col(VersionRow.name) == ArtifactRow.name)
+                & (col(VersionRow.number) == ArtifactRow.latest),
+            )
+            .where(col(ArtifactRow.project_id) == self.project_id, col(ArtifactRow.archived_at).is_(None), _via(via))
+            .order_by(col(ArtifactRow.kind), col(ArtifactRow.name))
+        )
+        return list(await self.session.scalars(query))
 
     def _versions(self, kind: str, name: str) -> Select[VersionRow, ContentRow]:
         return (
@@ -183,6 +197,10 @@ def artifact_of(content: ContentRow, name: str | None = None, number: int | None
         pins=content.pins,
         deciding_pins=content.deciding_pins,
     )
+
+
+def _via(via: str) -> Any:
+    return col(VersionRow.source)["via"].as_string() == via
 
 
 def _starts(table: Any, prefix: str) -> tuple[Any, Any]:

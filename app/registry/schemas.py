@@ -29,7 +29,10 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One version as the API shows it; `content` is kept as the encoded JSON it is stored as."""
+    """One version as the API shows it: `kind` is as in paths (`rag-configs`), `content` the JSON that is stored.
+
+    Anyone can recompute `digest`: it is the SHA-256 of the canonical JSON (RFC 8785) of `{kind, content, pins}`.
+    """
 
     kind: str
     name: str

@@ -247,7 +247,7 @@ class Registry:
     async def _read(self, version: VersionRow, content: ContentRow) -> Version:
         labels = await self.repository.labels(version.kind, version.name)
         return Version(
-            kind=version.kind,
+            kind=kinds()[version.kind].plural,
             name=version.name,
             version=version.number,
             digest=version.digest,
@@ -286,7 +286,7 @@ class Registry:
 
 
 def _words(kind: str) -> str:
-    return {"rag_config": "RAG config"}.get(kind, kind.replace("_", " "))
+    return kinds()[kind].words
 
 
 def _texts(value: Any) -> Iterable[str]:

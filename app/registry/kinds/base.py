@@ -53,6 +53,11 @@ class Kind:
     problems: Callable[[Any], Iterable[FieldError]] = _no_problems
     disagreements: Callable[[Any, Mapping[str, Any]], Iterable[FieldError]] = _no_disagreements
 
+    @property
+    def words(self) -> str:
+        """How sentences call it."""
+        return self.name.replace("_", " ").replace("rag ", "RAG ")
+
     def parse(self, data: Any, pointer: str = "") -> Any:
         """The content Struct of plain data; `InvalidContentError` with the pointer of the bad field otherwise."""
         try:

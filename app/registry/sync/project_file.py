@@ -1,0 +1,81 @@
+"""`promptward.yaml`: what a project is besides its files."""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from app.kit.errors import FieldError
+from app.registry.kinds.base import Content, escape
+from app.registry.names import label_problem, name_problem
+
+PROJECT_FILE = "promptward.yaml"
+DECLARED = {"endpoints": "endpoint", "gate_policies": "gate_policy"}
+"""The sections that declare artifacts, and of which kind."""
+
+
+class Folders(Content, frozen=True):
+    """Where the files lie, from the folder of `promptward.yaml`."""
+
+    prompts: str = "prompts"
+    datasets: str = "datasets"
+
+
+class EnvironmentPrompt(Content, frozen=True):
+    """What a prompt must pass before it may carry the environment's label."""
+
+    suites: list[str] = []
+    policy: str | None = None
+
+
+class Environment(Content, frozen=True):
+    """A label with rules. `after` names the environment that a release must have been in before."""
+
+    after: str | None = None
+    prompts: dict[str, EnvironmentPrompt] = {}
+    approvals: int | dict[str, Any] | None = None
+    rollout: dict[str, Any] | None = None
+    freeze: list[Any] | dict[str, Any] | None = None
+
+
+class ProjectFile(Content, frozen=True):
+    """The whole file. The last sections are kept for the rooms that they are about."""
+
+    project: str | None = None
+    folders: Folders = Folders()
+    endpoints: dict[str, Any] = {}
+    gate_policies: dict[str, Any] = {}
+    environments: dict[str, Environment] = {}
+    schedules: dict[str, Any] | list[Any] | None = None
+    alerts: dict[str, Any] | list[Any] | None = None
+    budgets: dict[str, Any] | None = None
+    retention: dict[str, Any] | None = None
+
+
+def problems(project: ProjectFile) -> Iterable[FieldError]:
+    for section, folder in (("prompts", project.folders.prompts), ("datasets", project.folders.datasets)):
+        path = PurePosixPath(folder)
+        if path.is_absolute() or ".." in path.parts or not folder or "\\" in folder:
+            yield FieldError(f"/folders/{section}", f"{folder!r} does not lie inside the project")
+    for section in DECLARED:
+        for name in getattr(project, section):
+            if problem := name_problem(name):
+                yield FieldError(f"/{section}/{escape(name)}", problem)
+    for name, environment in project.environments.items():
+        if problem := label_problem(name):
+            yield FieldError(f"/environments/{escape(name)}", problem)
+        if environment.after is not None and environment.after not in {*project.environments, "production"} - {name}:
+            known = ", ".join(sorted({*project.environments, "production"} - {name}))
+            yield FieldError(f"/environments/{escape(name)}/after", f"there is no other environment but {known}")
+
+
+def plain_environments(project: ProjectFile) -> dict[str, Any]:
+    """The environments with every field, as they are answered."""
+    return {name: msgspec.to_builtins(_full(environment)) for name, environment in project.environments.items()}
+
+
+def _full(environment: Environment) -> dict[str, Any]:
+    shown = {field: getattr(environment, field) for field in environment.__struct_fields__}
+    shown["prompts"] = {n: {"suites": p.suites, "policy": p.policy} for n, p in environment.prompts.items()}
+    return shown

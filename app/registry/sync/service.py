@@ -1,0 +1,302 @@
+"""Bringing a folder of files into the registry: all of it or nothing, what others refer to first."""
+
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Protocol
+
+import anyio.to_thread
+import msgspec
+
+from app.kit.errors import ConflictError, FieldError, InvalidContentError, NotFoundError
+from app.registry import contents
+from app.registry.contents import Prepared
+from app.registry.kinds import by_plural, kinds
+from app.registry.kinds.base import Reference, escape
+from app.registry.names import LATEST, parse_ref
+from app.registry.schemas import Artifact
+from app.registry.service import Registry
+from app.registry.sync.files import Project, Source, read, several
+from app.registry.sync.project_file import PROJECT_FILE, plain_environments
+from app.registry.sync.schemas import Action, SyncItem, SyncRequest, SyncResult
+from app.registry.tables import ArtifactRow, ContentRow, VersionRow
+
+VIA = "sync"
+Key = tuple[str, str]
+
+
+class ItemFiles(Protocol):
+    """Datasets' files, read and kept by the room above. `suffixes` maps a file's suffix to its media type."""
+
+    suffixes: Mapping[str, str]
+
+    def parse(self, data: bytes, media_type: str) -> Sequence[Any]:
+        """The items; raises `InvalidContentError`."""
+        ...
+
+    def content(self, items: Sequence[Any], description: str) -> dict[str, Any]:
+        """The dataset kind's content."""
+        ...
+
+    async def store(self, items: Sequence[Any]) -> None: ...
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What is to be done for one file; `number` is the version that it has afterwards."""
+
+    source: Source
+    prepared: Prepared
+    action: Action
+    reason: str
+    from_version: int | None
+    number: int
+
+
+class Sync:
+    """One sync, within the caller's transaction."""
+
+    def __init__(self, registry: Registry, item_files: ItemFiles) -> None:
+        self._registry, self._files = registry, item_files
+        self._repository = registry.repository
+        self._prepared: dict[Key, Prepared] = {}
+        self._failed: set[Key] = set()
+        self._items: dict[Key, Sequence[Any]] = {}
+        self._contents: dict[Key, Any] = {}
+        self._problems: list[FieldError] = []
+
+    async def run(self, request: SyncRequest) -> SyncResult:
+        """Raises `InvalidContentError` with every fault, `LabelProtectedError`, and `ConflictError` for `apply`."""
+        project = read(request.files, self._files.suffixes)
+        self._problems += project.problems
+        await self._read_datasets(project.sources)
+        await self._require_free_labels(project.sources)
+        if request.mode != "plan":
+            await self._repository.lock()
+        steps = [await self._step(source, request) for source in self._ordered(project.sources)]
+        await self._check_environments(project)
+        if self._problems:
+            raise several(self._problems)
+        done = [step for step in steps if step is not None]
+        pruned = await self._pruned(project, request)
+        if request.mode == "apply":
+            _refuse_conflicts(done, pruned)
+        results = [await self._carry_out(step, request) for step in done]
+        for item in pruned:
+            if request.mode == "apply" and item.action == "archive":
+                await self._registry.archive(by_plural(item.kind).name, item.name)
+        environments = plain_environments(project.settings)
+        return SyncResult(request.mode, results + pruned, environments, project.settings.project, project.ignored)
+
+    async def _read_datasets(self, sources: Sequence[Source]) -> None:
+        for source in sources:
+            if source.data is None:
+                self._contents[source.key] = source.content
+                continue
+            media_type = next(m for suffix, m in self._files.suffixes.items() if source.path.endswith(suffix))
+            try:
+                items = await anyio.to_thread.run_sync(self._files.parse, source.data, media_type)
+            except InvalidContentError as error:
+                self._fail(source, error)
+            else:
+                self._items[source.key] = items
+                self._contents[source.key] = self._files.content(items, source.card)
+
+    async def _require_free_labels(self, sources: Sequence[Source]) -> None:
+        for source in sources:
+            if source.labels:
+                pointer = f"{source.path}#/labels"
+                await self._registry.labels.require_free(source.kind.name, source.name, source.labels, pointer)
+
+    def _ordered(self, sources: Sequence[Source]) -> list[Source]:
+        """Every source after those that it refers to by bare name; parsing faults and cycles are noted."""
+        by_key = {source.key: source for source in sources}
+        graph: dict[Key, set[Key]] = {}
+        for source in by_key.values():
+            if source.key in self._failed:
+                continue
+            try:
+                parsed = contents.parse(source.kind, self._contents[source.key])
+            except InvalidContentError as error:
+                self._fail(source, error)
+                continue
+            wanted = {_file_key(reference) for reference in source.kind.references(parsed)}
+            graph[source.key] = {key for key in wanted if key in by_key}
+        try:
+            order = list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            cycle = [f"{kinds()[kind].words} {name}" for kind, name in error.args[1]]
+            where = by_key[error.args[1][0]]
+            self._problems.append(FieldError(f"{where.path}#{where.pointer}", f"a cycle: {' -> '.join(cycle)}"))
+            order = []
+        return [by_key[key] for key in order if key in graph]
+
+    async def _step(self, source: Source, request: SyncRequest) -> Step | None:
+        kind = source.kind.name
+        try:
+            prepared = await self._registry.prepare(kind, self._contents[source.key], lookup=self._lookup)
+        except InvalidContentError as error:
+            self._fail(source, error)
+            return None
+        except _FailedAlreadyError:
+            self._failed.add(source.key)
+            return None
+        self._prepared[source.key] = prepared
+        row = await self._repository.artifact(kind, source.name)
+        if row is None:
+            if taken := await self._repository.same_folded(kind, source.name):
+                detail = f"the registry has {taken!r}; names that differ only by case are refused"
+                self._problems.append(FieldError(f"{source.path}#{source.pointer}", detail))
+            return Step(source, prepared, "create", "new", None, 1)
+        action, reason = await self._compared(source, prepared, row, request)
+        number = row.latest if row.digest == prepared.digest or action == "conflict" else row.latest + 1
+        return Step(source, prepared, action, reason, row.latest, number)
+
+    async def _lookup(self, kind: str, ref: str) -> Artifact:
+        """What a reference in a file stands for: a bare name is the file of that name, if there is one."""
+        key = _file_key(Reference("", kind, ref))
+        if key in self._failed:
+            raise _FailedAlreadyError
+        if key in self._prepared:
+            return self._prepared[key].artifact(key[1])
+        return await self._registry.resolve(kind, ref)
+
+    async def _compared(
+        self, source: Source, prepared: Prepared, row: ArtifactRow, request: SyncRequest
+    ) -> tuple[Action, str]:
+        if row.digest == prepared.digest:
+            if row.archived_at is not None:
+                return "update", "it was archived and is in use again"
+            labels = await self._repository.labels(row.kind, row.name)
+            moved = [label for label in source.labels if labels.get(label) != row.latest]
+            return ("update", f"label {', '.join(moved)} moves here") if moved else ("unchanged", "")
+        found = await self._repository.version(row.kind, row.name)
+        if found is None:
+            raise NotFoundError(f"{row.kind} {row.name!r} has no version {row.latest}")
+        latest, content = found
+        if content.body == prepared.body:
+            return "update", "; ".join(self._moved_pins(source, prepared, content))
+        if request.mode != "draft" and not request.force and await self._changed_elsewhere(latest):
+            who = f" by {latest.author}" if latest.author else ""
+            return (
+                "conflict",
+                f"version {latest.number} was made outside of the files{who}; take it into the file, or force",
+            )
+        return "update", "; ".join([*_changed_fields(prepared, content), *self._moved_pins(source, prepared, content)])
+
+    async def _changed_elsewhere(self, latest: VersionRow) -> bool:
+        """Whether a name that was synced before has been changed in another way since."""
+        return latest.source.get("via") != VIA and await self._repository.was_made_via(latest.kind, latest.name, VIA)
+
+    def _moved_pins(self, source: Source, prepared: Prepared, before: ContentRow) -> list[str]:
+        references = {r.pointer: r for r in source.kind.references(prepared.content)}
+        return [
+            f"{kinds()[references[pointer].kind].words} {references[pointer].ref} changed"
+            for pointer, digest in prepared.pins.items()
+            if before.pins.get(pointer, digest) != digest
+        ]
+
+    async def _carry_out(self, step: Step, request: SyncRequest) -> SyncItem:
+        source = step.source
+        version: int | None = step.number
+        if step.action != "unchanged" and request.mode != "plan":
+            if source.key in self._items:
+                await self._files.store(self._items[source.key])
+            if request.mode == "draft":
+                await self._registry.store(step.prepared)
+                version = None
+            else:
+                origin = {"via": VIA, "path": source.path} | ({"commit": request.commit} if request.commit else {})
+                made, _ = await self._registry.add_version(
+                    source.name, step.prepared, request.message, source.labels, source=origin
+                )
+                version = made.version
+        return SyncItem(
+            kind=source.kind.plural,
+            name=source.name,
+            path=source.path,
+            action=step.action,
+            reason=step.reason,
+            from_version=step.from_version,
+            version=version,
+            digest=step.prepared.digest,
+            content=msgspec.Raw(step.prepared.body),
+        )
+
+    async def _pruned(self, project: Project, request: SyncRequest) -> list[SyncItem]:
+        """Names that an earlier sync made and that no file declares any more."""
+        if not request.prune or request.mode == "draft":
+            return []
+        declared = {source.key for source in project.sources}
+        found = []
+        for row in await self._repository.made_via(VIA):
+            if (row.kind, row.name) in declared:
+                continue
+            labels = await self._repository.labels(row.kind, row.name)
+            held = sorted(set(labels) & await self._registry.labels.protected(row.kind))
+            action: Action = "conflict" if held else "archive"
+            reason = f"it carries {', '.join(held)}, which a release alone moves" if held else "its file is gone"
+            latest = await self._registry.version(row.kind, row.name, LATEST)
+            found.append(
+                SyncItem(
+                    kind=latest.kind,
+                    name=row.name,
+                    path=None,
+                    action=action,
+                    reason=reason,
+                    from_version=row.latest,
+                    version=row.latest,
+                    digest=row.digest,
+                    content=latest.content,
+                )
+            )
+        return found
+
+    async def _check_environments(self, project: Project) -> None:
+        for environment, rules in project.settings.environments.items():
+            for name, needs in rules.prompts.items():
+                where = f"/environments/{escape(environment)}/prompts/{escape(name)}"
+                wanted = [(where, "prompt", name)]
+                wanted += [(f"{where}/suites/{i}", "suite", suite) for i, suite in enumerate(needs.suites)]
+                wanted += [(f"{where}/policy", "gate_policy", needs.policy)] if needs.policy else []
+                for pointer, kind, ref in wanted:
+                    await self._check_reference(project, pointer, kind, ref)
+
+    async def _check_reference(self, project: Project, pointer: str, kind: str, ref: str) -> None:
+        try:
+            await self._lookup(kind, ref)
+        except _FailedAlreadyError:
+            return
+        except NotFoundError as error:
+            line = project.document.line(pointer)
+            self._problems.append(FieldError(f"{PROJECT_FILE}#{pointer}", f"line {line}: {error.detail}"))
+
+    def _fail(self, source: Source, error: InvalidContentError) -> None:
+        self._failed.add(source.key)
+        self._problems += [source.located(e) for e in error.errors or [FieldError("", error.detail)]]
+
+
+class _FailedAlreadyError(Exception):
+    """A reference to a file whose own fault is reported; its dependents are not reported too."""
+
+
+def _file_key(reference: Reference) -> Key:
+    """The file that a reference by bare name means; other references are the registry's."""
+    try:
+        parsed = parse_ref(reference.ref)
+    except ValueError:
+        return reference.kind, ""
+    return reference.kind, parsed.name if parsed.is_latest else ""
+
+
+def _changed_fields(prepared: Prepared, before: ContentRow) -> list[str]:
+    old: dict[str, Any] = msgspec.json.decode(before.body)
+    new: dict[str, Any] = msgspec.json.decode(prepared.body)
+    names = [name for name in prepared.kind.content.__struct_fields__ if old.get(name) != new.get(name)]
+    return [f"{', '.join(names)} changed"] if names else []
+
+
+def _refuse_conflicts(steps: Sequence[Step], pruned: Sequence[SyncItem]) -> None:
+    found = [(s.source.path, s.source.kind.words, s.source.name, s.reason) for s in steps if s.action == "conflict"]
+    found += [("", by_plural(item.kind).words, item.name, item.reason) for item in pruned if item.action == "conflict"]
+    if found:
+        errors = [FieldError(path, f"{kind} {name!r}: {reason}") for path, kind, name, reason in found]
+        raise ConflictError("; ".join(e.detail for e in errors[:3]), errors)
