@@ -124,3 +124,13 @@ def answer_key(bundle: Bundle, case: CaseInput, repeat: int, epoch: str, project
         question["recorded"] = recording(bundle, case) if bundle.endpoint.model in recorded else None
     encoded = msgspec.json.encode(question, order="sorted").decode()
     return key_of(project_id, str(GENERATION_VERSION), bundle.deciding, encoded, str(repeat), epoch)
+
+
+def check_case(bundle: Bundle, case: CaseInput) -> None:
+    """Raises `InvalidContentError` when a case lacks a variable that the prompt requires, or gives one of a wrong type."""
+    given = dict(rendering.used(bundle.prompt, case.inputs))
+    if bundle.rag is None:
+        rendering.variables(bundle.prompt, given)
+        return
+    given.pop(rendering.CONTEXT, None)
+    rendering.variables(bundle.prompt, given, filled=rendering.CONTEXT)
