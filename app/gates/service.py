@@ -19,7 +19,7 @@ from app.kit.ids import new_id
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.kinds.gate_policy import GatePolicy, Stage
 from app.registry.service import Artifact, Registry
-from app.runs.evidence import RunEvidence
+from app.runs.compare import RunEvidence
 from app.runs.service import Runs
 
 STEP = 2
@@ -53,7 +53,7 @@ class Gates:
         tries = await self._tries(evidence)
         from app.gates.gathering import gather
 
-        gathered = gather(evidence, schedule, frozenset(passed), tries, policy.digest)
+        gathered = gather(evidence, schedule, frozenset(passed), tries, self._clock())
         verdict = await asyncio.to_thread(_decide, policy.content, gathered, asked.stage)
         record = self._record(verdict, policy, asked, evidence, schedule)
         self._session.add(self._row(record, policy, evidence, schedule))
@@ -133,7 +133,8 @@ class Gates:
         )
         more = schedule.next_repeats if verdict.verdict == "inconclusive" and undecided else None
         return VerdictRecord(
-            **{name: getattr(verdict, name) for name in Verdict.__struct_fields__},
+            **{name: getattr(verdict, name) for name in Verdict.__struct_fields__ if name != "pins"},
+            pins={**verdict.pins, "policy": policy.digest},
             id=new_id("ver"),
             policy=policy.ref,
             candidate=asked.candidate,

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from app.datasets.schemas import Item
 from app.datasets.service import Datasets, Entry
-from app.generation.bundles import stored_bundle
 from app.generation.schemas import Answer, Bundle, CaseInput
 from app.generation.service import Generation
 from app.kit.clock import Clock
@@ -26,7 +25,7 @@ from app.registry.service import Registry
 from app.runs import store, summary
 from app.runs.budget import Budget, BudgetSpentError
 from app.runs.judge import EndpointJudge
-from app.runs.planner import reservation
+from app.runs.planner import reservation, stored_bundle
 from app.runs.queue import InProcessQueue, Job, Queue
 from app.runs.schemas import Progress, RunStatus, VariantProgress, usd
 from app.runs.scoring import LiveMetric, arguments, judged, score_batch
@@ -195,10 +194,9 @@ class Engine:
                 metrics.append(LiveMetric(metric, build(metric.use, metric.args)))
                 continue
             rubric = (await registry.by_digest("rubric", metric.rubric)).content
-            endpoint = (await registry.by_digest("endpoint", metric.judge)).content
-            metrics.append(LiveMetric(metric, build(metric.use, arguments(metric.args, rubric)), rubric, endpoint))
-            name = rubric.endpoint.partition("@")[0]
-            judges[number] = EndpointJudge(self._llm, name, metric.judge, endpoint, rubric)
+            endpoint = await registry.by_digest("endpoint", metric.judge)
+            metrics.append(LiveMetric(metric, build(metric.use, arguments(metric.args, rubric))))
+            judges[number] = EndpointJudge(self._llm, endpoint, rubric)
         return Live(metrics, judges)
 
     async def _work(self, job: Job) -> None:
@@ -268,7 +266,7 @@ class Engine:
         run.called()
         run.cost_nano += cost
         judging = await self._judge(run, [(cell, item, answer)], {}, {cell: key})
-        self._end(run, Ended(cell, key, answer.status, answer, True, judging[cell], frozenset(judging[cell])))
+        self._end(run, Ended(cell, key, answer.status, answer, True, judging[cell], frozenset(judging[cell]), item=item))
 
     async def _known(
         self,
@@ -289,10 +287,10 @@ class Engine:
                 if (row := scores.get(live.key(keys[cell], item))) is not None:
                     found[number] = (store.score_of(row), row.key)
         judging = await self._judge(run, triples, kept, keys)
-        for (cell, _, answer), own in zip(triples, mine, strict=True):
+        for (cell, item, answer), own in zip(triples, mine, strict=True):
             status = "failed" if answer.status == "failed" else "answered" if own else "cached"
             made = judging[cell]
-            self._end(run, Ended(cell, keys[cell], status, answer, False, {**kept[cell], **made}, frozenset(made)))
+            self._end(run, Ended(cell, keys[cell], status, answer, False, {**kept[cell], **made}, frozenset(made), item=item))
 
     async def _judge(
         self,
@@ -380,11 +378,7 @@ class Engine:
         open_ = [(e, numbers) for e, numbers in open_ if numbers]
         if not open_:
             return list(ended)
-        async with self._sessions() as session:
-            places = sorted({e.cell.case_no for e, _ in open_})
-            entries = [Entry(run.cases[n].id, run.cases[n].digest, run.cases[n].tags) for n in places]
-            items = dict(zip(places, await Datasets(session, run.project_id).some(entries), strict=True))
-        made = await asyncio.to_thread(_score_all, run.live.metrics, open_, items)
+        made = await asyncio.to_thread(_score_all, run.live.metrics, open_)
         return [
             e._replace(scores={**e.scores, **made[e.cell]}, fresh=e.fresh | frozenset(made[e.cell])) if e.cell in made else e
             for e in ended
@@ -417,7 +411,7 @@ _STOPPED = Ended(Cell(-1, -1, -1), "", "cancelled", None, False, {})
 
 
 def _score_all(
-    metrics: Sequence[LiveMetric], open_: Iterable[tuple[Ended, list[int]]], items: dict[int, Item]
+    metrics: Sequence[LiveMetric], open_: Iterable[tuple[Ended, list[int]]]
 ) -> dict[Cell, dict[int, tuple[Score, str]]]:
     made: dict[Cell, dict[int, tuple[Score, str]]] = {}
     by_metric: dict[int, list[Ended]] = {}
@@ -427,9 +421,9 @@ def _score_all(
             by_metric.setdefault(number, []).append(ended)
     for number, several in by_metric.items():
         live = metrics[number]
-        its = [items[e.cell.case_no] for e in several]
-        scores = score_batch(live, its, [e.answer for e in several if e.answer is not None])
-        for ended, item, score in zip(several, its, scores, strict=True):
+        items = [e.item for e in several if e.item is not None]
+        scores = score_batch(live, items, [e.answer for e in several if e.answer is not None])
+        for ended, item, score in zip(several, items, scores, strict=True):
             made[ended.cell][number] = (score, live.key(ended.key, item))
     return made
 

@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import msgspec
+
 from app.generation.bundles import endpoint_spec
 from app.kit import templates
 from app.llm.errors import EndpointError, ModelFaultError
 from app.llm.prices import cost_nano
-from app.llm.schemas import ChatRequest, EndpointSpec
+from app.llm.schemas import ChatRequest
 from app.llm.service import LLM
-from app.registry.kinds.endpoint import Endpoint
 from app.registry.kinds.rubric import Rubric
+from app.registry.service import Artifact
 from app.runs.schemas import NANO
 from evaluators.contract import JudgeReply, JudgeTemplateError, JudgeUnavailableError
 
@@ -17,10 +19,10 @@ from evaluators.contract import JudgeReply, JudgeTemplateError, JudgeUnavailable
 class EndpointJudge:
     """A `Judge` of the evaluators' contract."""
 
-    def __init__(self, llm: LLM, name: str, digest: str, endpoint: Endpoint, rubric: Rubric) -> None:
-        self._llm = llm
-        self._spec: EndpointSpec = endpoint_spec(name, digest, endpoint)
-        self._params = {"temperature": 0, **endpoint.params, **rubric.params}
+    def __init__(self, llm: LLM, endpoint: Artifact, rubric: Rubric) -> None:
+        named = msgspec.structs.replace(endpoint, name=rubric.endpoint.partition("@")[0])
+        self._llm, self._spec = llm, endpoint_spec(named)
+        self._params = {"temperature": 0, **endpoint.content.params, **rubric.params}
 
     async def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any]) -> JudgeReply:
         """One judgement. What the model will not answer has no text; what the endpoint cannot raises."""

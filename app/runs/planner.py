@@ -20,7 +20,7 @@ from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
 from app.runs.schemas import NANO, RunCreate
 from app.runs.scoring import Judging, metric_of
-from app.runs.spec import Case, Cell, Metric, Spec, Variant, sample
+from app.runs.spec import Case, Metric, Spec, Variant, sample
 from app.runs.tables import AnswerRow
 
 MAX_CELLS = 2_000_000
@@ -73,7 +73,7 @@ class Planner:
         self._check_cases(bundles, variants, items, cases)
         epoch = run_id if asked.fresh else ""
         keys = [
-            [[answer_key(bundle, case, repeat, epoch) for repeat in range(repeats)] for case in cases] for bundle in bundles
+            [[answer_key(bundle, case, repeat, epoch, self._project_id) for repeat in range(repeats)] for case in cases] for bundle in bundles
         ]
         known = await self._known([key for variant in keys for case in variant for key in case])
         estimated = self._estimate(asked, bundles, cases, keys, known)
@@ -123,17 +123,16 @@ class Planner:
         bundles: list[Bundle] = []
         variants: list[Variant] = []
         for candidate in candidates:
-            endpoints: list[tuple[str | None, Artifact | None]] = []
-            if candidate.spec.endpoint is not None:
-                endpoints.append((None, None))
-            else:
-                for i, written in enumerate(suite.content.endpoints):
-                    pinned = await self._registry.by_digest("endpoint", suite.pins[f"/endpoints/{i}"])
-                    endpoints.append((written.partition("@")[0], pinned))
+            endpoints: list[str | None] = [None]
+            if candidate.spec.endpoint is None:
+                endpoints = [
+                    f"{written.partition('@')[0]}@{suite.pins[f'/endpoints/{i}']}"
+                    for i, written in enumerate(suite.content.endpoints)
+                ]
             if not endpoints:
                 raise InvalidContentError.at(f"{candidate.pointer}/endpoint", "name an endpoint here, or endpoints in the suite")
-            for name, pinned in endpoints:
-                bundle = await resolve_bundle(self._registry, candidate.spec, pinned, name=name, pointer=candidate.pointer)
+            for endpoint in endpoints:
+                bundle = await resolve_bundle(self._registry, candidate.spec, endpoint, pointer=candidate.pointer)
                 label = bundle.spec.name
                 if any(v.candidate == candidate.id and v.endpoint_name == label for v in variants):
                     raise InvalidContentError.at(candidate.pointer, f"the endpoint {label!r} comes twice")
@@ -246,4 +245,14 @@ def reservation(bundle: Bundle, case: CaseInput) -> int:
 
 
 
-__all__ = ["Cell", "Planned", "Planner", "reservation"]
+async def stored_bundle(registry: Registry, variant: Variant) -> Bundle:
+    """The bundle of a stored run's variant: by digests alone, so that nothing can have moved."""
+    spec = CandidateSpec(
+        prompt=variant.prompt_digest,
+        rag_config=variant.rag_digest,
+        tool_config=variant.tools_digest,
+        endpoint=variant.endpoint_digest,
+        params=variant.params,
+    )
+    bundle = await resolve_bundle(registry, spec, keep=False)
+    return msgspec.structs.replace(bundle, spec=msgspec.structs.replace(bundle.spec, name=variant.endpoint_name))

@@ -238,12 +238,15 @@ class PairedMetric(msgspec.Struct, frozen=True):
 
 
 class Flip(msgspec.Struct, frozen=True):
-    """A case that passed on one side and not on the other; `from` is the baseline's value, `to` the candidate's."""
+    """A case that passed on one side and not on the other; `from` is the baseline's value, `to` the candidate's;
+    `candidate` and `baseline` are the two variants."""
 
     case: str
     metric: str
     from_: float = msgspec.field(name="from")
     to: float
+    candidate: str
+    baseline: str
 
 
 class Comparison(msgspec.Struct, frozen=True):

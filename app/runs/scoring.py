@@ -10,7 +10,6 @@ from app.datasets.schemas import Item
 from app.generation.schemas import Answer
 from app.kit.digests import digest, key_of
 from app.kit.errors import FieldError, InvalidContentError
-from app.registry.kinds.endpoint import Endpoint
 from app.registry.kinds.rubric import Rubric
 from app.registry.kinds.suite import ScorerSpec
 from app.registry.service import Artifact, deciding
@@ -77,12 +76,10 @@ def arguments(args: Mapping[str, Any], rubric: Rubric | None) -> dict[str, Any]:
 
 
 class LiveMetric(NamedTuple):
-    """A metric with its scorer built, and for judges what they are asked through."""
+    """A metric with its scorer built."""
 
     metric: Metric
     scorer: Scorer
-    rubric: Rubric | None = None
-    endpoint: Endpoint | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.datasets.schemas import Item
 from app.generation.schemas import Answer
 from app.kit.db import batched_by_variables, core, insert_rows
 from app.llm.schemas import ToolCall, Usage
@@ -36,6 +37,7 @@ class Ended(NamedTuple):
     fresh: frozenset[int] = frozenset()
     error_kind: str | None = None
     error: str | None = None
+    item: Item | None = None
 
 
 class Loaded(NamedTuple):

@@ -1,0 +1,181 @@
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Controller, Response, Router, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.response import ServerSentEvent, Stream
+from litestar.response.sse import ServerSentEventMessage
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.schemas import Caller
+from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+from app.runs.export import MEDIA_TYPES, export
+from app.runs.results import Filters
+from app.runs.schemas import (
+    CellStatus,
+    Comparison,
+    ExportFormat,
+    Result,
+    RunCreate,
+    RunRead,
+    RunRescore,
+    RunResume,
+    RunStarted,
+    RunStatus,
+    RunSummary,
+)
+from app.runs.service import Runs
+
+READ, WRITE = {"permission": "runs:read"}, {"permission": "runs:write"}
+MAX_WAIT_S = 600
+
+
+class RunController(Controller):
+    path = "/api/v1/runs"
+    tags = ("Runs",)
+
+    @post("/", operation_id="create_run", opt=WRITE, status_code=202)
+    async def create(
+        self,
+        caller: NamedDependency[Caller],
+        state: State,
+        data: JSONBody[RunCreate],
+        wait: Annotated[float, QueryParameter(ge=0, le=MAX_WAIT_S)] = 0.0,
+    ) -> Response[RunStarted | RunRead]:
+        """Start a run. With `wait` (seconds), the finished run when it ends in time."""
+        runs: Runs = state.runs
+        started = await runs.create(caller, data)
+        if wait > 0 and await runs.wait(started.id, wait):
+            async with state.sessions() as session:
+                return Response(await runs.get(session, caller.project_id, started.id), status_code=200)
+        return Response(started, status_code=202)
+
+    @get("/", operation_id="list_runs", opt=READ)
+    async def page(
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        limit: FromQuery[int] = DEFAULT_LIMIT,
+        cursor: FromQuery[str | None] = None,
+        status: FromQuery[RunStatus | None] = None,
+        suite: FromQuery[str | None] = None,
+    ) -> Page[RunSummary]:
+        """Runs, newest first."""
+        runs: Runs = state.runs
+        return await runs.page(session, caller.project_id, checked_limit(limit), cursor, status, suite)
+
+    @get("/{run_id:str}", operation_id="get_run", opt=READ)
+    async def one(
+        self, session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], state: State, run_id: FromPath[str]
+    ) -> RunRead:
+        """A run with its counters, costs and metrics."""
+        runs: Runs = state.runs
+        return await runs.get(session, caller.project_id, run_id)
+
+    @get("/{run_id:str}/events", operation_id="watch_run", opt=READ)
+    async def events(
+        self, session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], state: State, run_id: FromPath[str]
+    ) -> ServerSentEvent:
+        """Server-sent events: `progress` while it runs, `done` when it rests."""
+        runs: Runs = state.runs
+        await runs.loaded(session, caller.project_id, run_id)
+
+        async def told() -> AsyncIterator[ServerSentEventMessage]:
+            number = 0
+            async for progress in runs.progress(caller.project_id, run_id):
+                number += 1
+                name = "progress" if progress.status in ("queued", "running") else "done"
+                yield ServerSentEventMessage(
+                    event=name, id=str(number), data=msgspec.json.encode(progress).decode()
+                )
+
+        return ServerSentEvent(told())
+
+    @get("/{run_id:str}/results", operation_id="list_results", opt=READ)
+    async def results(
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
+        limit: FromQuery[int] = DEFAULT_LIMIT,
+        cursor: FromQuery[str | None] = None,
+        variant: FromQuery[str | None] = None,
+        case: FromQuery[str | None] = None,
+        status: FromQuery[CellStatus | None] = None,
+        tag: FromQuery[str | None] = None,
+        metric: FromQuery[str | None] = None,
+        passed: FromQuery[bool | None] = None,
+        failed: FromQuery[bool | None] = None,
+        flipped_against: FromQuery[str | None] = None,
+        q: FromQuery[str | None] = None,
+    ) -> Page[Result]:
+        """Cells with their answers and scores. Readable while the run is at work."""
+        runs: Runs = state.runs
+        filters = Filters(variant, case, status, tag, metric, passed, failed, None, q)
+        return await runs.results(session, caller.project_id, run_id, filters, flipped_against, checked_limit(limit), cursor)
+
+    @get("/{run_id:str}/comparison", operation_id="compare_run", opt=READ)
+    async def comparison(
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
+        candidate: FromQuery[str | None] = None,
+        baseline: FromQuery[str | None] = None,
+    ) -> Comparison:
+        """Two candidates or variants, paired by case: per metric and tag, with the cases that changed sides."""
+        runs: Runs = state.runs
+        return await runs.comparison(session, caller.project_id, run_id, candidate, baseline)
+
+    @get("/{run_id:str}/export", operation_id="export_run", opt=READ)
+    async def export(
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
+        format: FromQuery[Literal["jsonl", "csv", "parquet"]] = "jsonl",  # noqa: A002 - the route's own word
+    ) -> Stream:
+        """All cells as JSON lines, CSV or Parquet."""
+        runs: Runs = state.runs
+        run = await runs.loaded(session, caller.project_id, run_id)
+        kind: ExportFormat = format
+
+        async def pieces() -> AsyncIterator[bytes]:
+            async with state.sessions() as own:
+                async for piece in export(own, run, kind):
+                    yield piece
+
+        headers = {"Content-Disposition": f'attachment; filename="{run_id}.{kind}"', "X-Content-Type-Options": "nosniff"}
+        return Stream(pieces(), media_type=MEDIA_TYPES[kind], headers=headers)
+
+    @post("/{run_id:str}/cancel", operation_id="cancel_run", opt=WRITE, status_code=200)
+    async def cancel(self, caller: NamedDependency[Caller], state: State, run_id: FromPath[str]) -> RunRead:
+        """Stop a run: no new call from now on."""
+        runs: Runs = state.runs
+        return await runs.cancel(caller.project_id, run_id)
+
+    @post("/{run_id:str}/resume", operation_id="resume_run", opt=WRITE, status_code=202)
+    async def resume(
+        self, caller: NamedDependency[Caller], state: State, run_id: FromPath[str], data: JSONBody[RunResume | None] = None
+    ) -> RunRead:
+        """Run what was cancelled, or lost to infrastructure."""
+        runs: Runs = state.runs
+        return await runs.resume(caller.project_id, run_id, data or RunResume())
+
+    @post("/{run_id:str}/rescore", operation_id="rescore_run", opt=WRITE, status_code=202)
+    async def rescore(
+        self, caller: NamedDependency[Caller], state: State, run_id: FromPath[str], data: JSONBody[RunRescore | None] = None
+    ) -> RunRead:
+        """Score the stored answers again, by the current scorers of the suite."""
+        runs: Runs = state.runs
+        return await runs.rescore(caller, run_id, data or RunRescore())
+
+
+router = Router("/", route_handlers=[RunController])

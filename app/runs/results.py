@@ -1,0 +1,191 @@
+"""The cells of a run with their answers and scores: filtered, a page at a time, or all of them for an export."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Select, exists, func, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.datasets.schemas import Item
+from app.datasets.service import Datasets, Entry
+from app.kit.db import batched_by_variables
+from app.kit.errors import BadRequestError
+from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.runs import store
+from app.runs.compare import Side, comparison
+from app.runs.schemas import AnswerRead, Result, ScoreRead, usd
+from app.runs.store import Loaded
+from app.runs.tables import AnswerRow, RunCellRow, RunScoreRow, ScoreRow
+
+CELL = (col(RunCellRow.variant_no), col(RunCellRow.case_no), col(RunCellRow.repeat))
+
+
+class Filters(NamedTuple):
+    """All that is given must hold. `failed`: some metric did not pass; `passed` goes with `metric`; `q` is text in the answer."""
+
+    variant: str | None = None
+    case: str | None = None
+    status: str | None = None
+    tag: str | None = None
+    metric: str | None = None
+    passed: bool | None = None
+    failed: bool | None = None
+    flipped: tuple[Side, Side] | None = None
+    q: str | None = None
+
+
+async def page(session: AsyncSession, run: Loaded, filters: Filters, limit: int, cursor: str | None) -> Page[Result]:
+    """Cells in the order variant, case, repeat."""
+    query = (await _filtered(session, run, filters)).order_by(*CELL).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(tuple_(*CELL) > tuple_(*[literal(part) for part in decode_cursor(cursor, (int, int, int))]))
+    cells = list(await session.scalars(query))
+    items = await _read(session, run, cells[:limit])
+    last = cells[limit - 1] if len(cells) > limit else None
+    return Page(items, None if last is None else encode_cursor(last.variant_no, last.case_no, last.repeat))
+
+
+async def each(session: AsyncSession, run: Loaded, size: int = 1_000) -> AsyncIterator[list[Result]]:
+    """Every cell, in portions."""
+    cursor = None
+    while True:
+        found = await page(session, run, Filters(), size, cursor)
+        yield found.items
+        cursor = found.next_cursor
+        if cursor is None:
+            return
+
+
+async def _filtered(session: AsyncSession, run: Loaded, filters: Filters) -> Select[Any]:
+    query = select(RunCellRow).where(
+        col(RunCellRow.project_id) == run.row.project_id, col(RunCellRow.run_id) == run.row.id
+    )
+    if filters.variant is not None:
+        numbers = run.spec.of(filters.variant)
+        if not numbers:
+            known = ", ".join(v.id for v in run.spec.variants)
+            raise BadRequestError.at("/variant", f"this run has no {filters.variant!r}; it has {known}")
+        query = query.where(col(RunCellRow.variant_no).in_(numbers))
+    if filters.status is not None:
+        query = query.where(col(RunCellRow.status) == filters.status)
+    places: set[int] | None = None
+    if filters.case is not None:
+        places = {n for n, case in enumerate(run.cases) if case.id == filters.case}
+    if filters.tag is not None:
+        tagged = {n for n, case in enumerate(run.cases) if filters.tag in case.tags}
+        places = tagged if places is None else places & tagged
+    if filters.flipped is not None:
+        flips = (await comparison(session, *filters.flipped)).flips
+        flipped = {flip.case for flip in flips if filters.metric in (None, flip.metric)}
+        changed = {n for n, case in enumerate(run.cases) if case.id in flipped}
+        places = changed if places is None else places & changed
+    if places is not None:
+        some = batched_by_variables(sorted(places))
+        query = query.where(or_(*[col(RunCellRow.case_no).in_(part) for part in some]) if some else literal(False))
+    if filters.metric is not None and filters.metric not in {m.name for m in run.spec.metrics}:
+        known = ", ".join(m.name for m in run.spec.metrics)
+        raise BadRequestError.at("/metric", f"this run has no metric {filters.metric!r}; it has {known}")
+    if filters.passed is not None:
+        if filters.metric is None:
+            raise BadRequestError.at("/passed", "say of which metric: metric=…")
+        number = next(n for n, m in enumerate(run.spec.metrics) if m.name == filters.metric)
+        query = query.where(_scored(col(RunScoreRow.metric_no) == number, col(RunScoreRow.passed) == filters.passed))
+    if filters.failed is not None:
+        lost = _scored(col(RunScoreRow.passed) == False)  # noqa: E712 - SQL
+        query = query.where(lost if filters.failed else ~lost)
+    if filters.q is not None:
+        found = exists().where(
+            col(AnswerRow.project_id) == col(RunCellRow.project_id),
+            col(AnswerRow.cell_key) == col(RunCellRow.cell_key),
+            func.lower(col(AnswerRow.text)).contains(filters.q.lower(), autoescape=True),
+        )
+        query = query.where(found)
+    return query
+
+
+def _scored(*conditions: Any) -> Any:
+    return exists().where(
+        col(RunScoreRow.project_id) == col(RunCellRow.project_id),
+        col(RunScoreRow.run_id) == col(RunCellRow.run_id),
+        col(RunScoreRow.variant_no) == col(RunCellRow.variant_no),
+        col(RunScoreRow.case_no) == col(RunCellRow.case_no),
+        col(RunScoreRow.repeat) == col(RunCellRow.repeat),
+        *conditions,
+    )
+
+
+async def _read(session: AsyncSession, run: Loaded, cells: Sequence[RunCellRow]) -> list[Result]:
+    if not cells:
+        return []
+    project_id, run_id = run.row.project_id, run.row.id
+    answers = await store.answers(session, project_id, [c.cell_key for c in cells if c.status in ("cached", "answered", "failed")])
+    numbers = sorted({cell.case_no for cell in cells})
+    entries = [Entry(run.cases[n].id, run.cases[n].digest, run.cases[n].tags) for n in numbers]
+    items = dict(zip(numbers, await Datasets(session, project_id).some(entries), strict=True))
+    rows: dict[tuple[int, int, int], list[RunScoreRow]] = {}
+    for some in batched_by_variables([(c.variant_no, c.case_no, c.repeat) for c in cells], 4):
+        query = select(RunScoreRow).where(
+            col(RunScoreRow.project_id) == project_id,
+            col(RunScoreRow.run_id) == run_id,
+            tuple_(col(RunScoreRow.variant_no), col(RunScoreRow.case_no), col(RunScoreRow.repeat)).in_(some),
+        )
+        for row in await session.scalars(query):
+            rows.setdefault((row.variant_no, row.case_no, row.repeat), []).append(row)
+    keys = [row.score_key for several in rows.values() for row in several if row.score_key is not None]
+    scores = await store.scores(session, project_id, keys)
+    return [
+        _result(run, cell, answers.get(cell.cell_key), items[cell.case_no], rows.get((cell.variant_no, cell.case_no, cell.repeat), []), scores)
+        for cell in cells
+    ]  # fmt: skip
+
+
+def _result(
+    run: Loaded, cell: RunCellRow, answer: AnswerRow | None, item: Item, rows: Sequence[RunScoreRow], scores: dict[str, ScoreRow]
+) -> Result:
+    if cell.status not in ("cached", "answered", "failed"):
+        answer = None
+    return Result(
+        variant=run.spec.variants[cell.variant_no].id,
+        case=run.cases[cell.case_no].id,
+        repeat=cell.repeat,
+        status=cell.status,  # type: ignore[arg-type]  # what was written was one of them
+        answer=None if answer is None else _answer(run, answer),
+        error=cell.error if answer is None else answer.error,
+        scores={
+            run.spec.metrics[row.metric_no].name: _score(row, scores.get(row.score_key or ""))
+            for row in sorted(rows, key=lambda row: row.metric_no)
+        },
+        inputs=item.inputs,
+        reference=item.reference,
+        tags=item.tags,
+        error_kind=cell.error_kind,
+    )
+
+
+def _answer(run: Loaded, row: AnswerRow) -> AnswerRead:
+    answer = store.answer_of(row)
+    return AnswerRead(
+        text=answer.text,
+        parsed=answer.parsed,
+        tool_calls=None if answer.tool_calls is None else [msgspec.to_builtins(call) for call in answer.tool_calls],
+        finish_reason=answer.finish_reason,
+        usage=None if answer.usage is None else msgspec.to_builtins(answer.usage),
+        cost_usd=None if answer.cost_nano is None else usd(answer.cost_nano),
+        latency_ms=answer.latency_ms,
+        cached=row.run_id != run.row.id,
+        context=answer.context,
+        model=answer.model,
+    )
+
+
+def _score(row: RunScoreRow, kept: ScoreRow | None) -> ScoreRead:
+    return ScoreRead(
+        value=row.value,
+        passed=row.passed,
+        label=None if kept is None else kept.label,
+        status=row.status,  # type: ignore[arg-type]
+        explanation=(row.error or "") if kept is None else kept.explanation,
+        evidence=None if kept is None else kept.evidence,
+    )

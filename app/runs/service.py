@@ -1,0 +1,342 @@
+"""Runs: made, watched, stopped, continued, read. The engine executes them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.access.schemas import Caller
+from app.datasets.service import Datasets, Entry
+from app.generation.service import Generation
+from app.kit.clock import Clock
+from app.kit.db import Sessions, writing
+from app.kit.errors import InvalidContentError
+from app.kit.ids import new_id
+from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.llm.service import LLM
+from app.runs import compare, results, store
+from app.runs.compare import CaseInfo, RunEvidence, Side
+from app.runs.engine import Engine
+from app.runs.errors import RunActiveError, RunNotFoundError
+from app.runs.planner import Planned, Planner
+from app.runs.schemas import (
+    NANO,
+    RESTING,
+    CandidateRead,
+    Cells,
+    Comparison,
+    MetricSummary,
+    Progress,
+    Result,
+    RunCreate,
+    RunRead,
+    RunRescore,
+    RunResume,
+    RunStarted,
+    RunSummary,
+    VariantProgress,
+    VariantRead,
+    usd,
+)
+from app.runs.spec import encode_cases
+from app.runs.store import Loaded
+from app.runs.tables import RunCasesRow, RunRow, RunVariantRow
+
+PROGRESS_S = 0.25
+
+
+class Runs:
+    """The runs of this process's database; what the application holds. Projects are kept apart by every call."""
+
+    def __init__(self, sessions: Sessions, llm: LLM, generation: Generation, clock: Clock) -> None:
+        self._sessions, self._clock = sessions, clock
+        self._engine = Engine(sessions, llm, generation, clock)
+
+    async def start(self) -> None:
+        await self._engine.start()
+
+    async def close(self) -> None:
+        await self._engine.close()
+
+    async def create(self, caller: Caller, asked: RunCreate) -> RunStarted:
+        """Plans a run, stores it, and begins. Nothing is stored when anything is wrong with it."""
+        run_id = new_id("run")
+        async with self._sessions.begin() as session:
+            await writing(session)
+            planned = await Planner(session, caller.project_id, caller.actor).plan(asked, run_id)
+            await self._store(session, caller, asked, run_id, planned)
+        await self._engine.launch(caller.project_id, run_id)
+        keys = [key for variant in planned.keys for case in variant for key in case]
+        cells = Cells(planned=len(keys), cached=sum(key in planned.known for key in keys))
+        estimated = None if planned.estimated_nano is None else usd(planned.estimated_nano)
+        return RunStarted(run_id, "running", cells, estimated, planned.spec.warnings)
+
+    async def wait(self, run_id: str, seconds: float) -> bool:
+        """Whether the run comes to rest within that time."""
+        active = self._engine.active(run_id)
+        if active is None:
+            return True
+        try:
+            await asyncio.wait_for(active.ended.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def get(self, session: AsyncSession, project_id: str, run_id: str) -> RunRead:
+        run = await self._load(session, project_id, run_id)
+        rows = await store.counters(session, project_id, run_id)
+        errors = await store.errors(session, project_id, run_id)
+        return _read(run, rows, errors)
+
+    async def page(
+        self, session: AsyncSession, project_id: str, limit: int, cursor: str | None, status: str | None, suite: str | None
+    ) -> Page[RunSummary]:
+        """Newest first."""
+        query = select(RunRow).where(col(RunRow.project_id) == project_id)
+        if status is not None:
+            query = query.where(col(RunRow.status) == status)
+        if suite is not None:
+            query = query.where(col(RunRow.suite) == suite)
+        if cursor is not None:
+            query = query.where(col(RunRow.id) < decode_cursor(cursor, (str,))[0])
+        rows = list(await session.scalars(query.order_by(col(RunRow.id).desc()).limit(limit + 1)))
+        found = rows[:limit]
+        counters: dict[str, list[RunVariantRow]] = {row.id: [] for row in found}
+        variants = select(RunVariantRow).where(
+            col(RunVariantRow.project_id) == project_id, col(RunVariantRow.run_id).in_(list(counters))
+        )
+        for counter in await session.scalars(variants):
+            counters[counter.run_id].append(counter)
+        items = [_summary(row, counters[row.id]) for row in found]
+        return Page(items, encode_cursor(found[-1].id) if len(rows) > limit else None)
+
+    async def progress(self, project_id: str, run_id: str) -> AsyncIterator[Progress]:
+        """Where the run stands, four times a second and once more when it rests."""
+        while True:
+            active = self._engine.active(run_id)
+            if active is None or active.project_id != project_id:
+                break
+            yield active.progress("running")
+            try:
+                await asyncio.wait_for(active.ended.wait(), PROGRESS_S)
+            except TimeoutError:
+                continue
+        async with self._sessions() as session:
+            run = await self.get(session, project_id, run_id)
+        yield Progress(
+            status=run.status,
+            done=run.cells.ended,
+            total=run.cells.planned,
+            variants=[VariantProgress(v.id, v.cells.ended, v.cells.planned) for v in run.variants],
+            calls_per_s=0.0,
+            errors=run.errors,
+            cost_usd=run.cost_usd,
+            eta_s=None if run.status not in RESTING else 0.0,
+        )
+
+    async def cancel(self, project_id: str, run_id: str) -> RunRead:
+        """No new call from now on. A run at rest stays as it is."""
+        async with self._sessions() as session:
+            await self._load(session, project_id, run_id)
+        await self._engine.stop(run_id, "cancelled", "cancelled by its user")
+        async with self._sessions() as session:
+            return await self.get(session, project_id, run_id)
+
+    async def resume(self, project_id: str, run_id: str, asked: RunResume) -> RunRead:
+        """Runs what was cancelled or lost to infrastructure; what is there is kept."""
+        async with self._sessions.begin() as session:
+            await writing(session)
+            run = await self._at_rest(session, project_id, run_id)
+            if asked.budget_usd is not None:
+                run.row.budget_nano = round(asked.budget_usd * NANO)
+            await store.reopen(session, project_id, run_id, ("cancelled", "errored"))
+            run.row.status = "queued"
+        await self._engine.launch(project_id, run_id)
+        async with self._sessions() as session:
+            return await self.get(session, project_id, run_id)
+
+    async def rescore(self, caller: Caller, run_id: str, asked: RunRescore) -> RunRead:
+        """Scores the stored answers by a suite's scorers. No model under test is called."""
+        async with self._sessions.begin() as session:
+            await writing(session)
+            run = await self._at_rest(session, caller.project_id, run_id)
+            planner = Planner(session, caller.project_id, caller.actor)
+            given = asked.suite if asked.suite is not None else (run.row.suite or run.spec.suite_digest)
+            suite = await planner.suite(given)
+            if suite.pins["/dataset"] != run.spec.dataset_digest:
+                raise InvalidContentError.at("/suite", f"{suite.ref} is about another dataset version than this run")
+            metrics = await planner.metrics(suite)
+            spec = msgspec.structs.replace(run.spec, metrics=metrics, suite=suite.ref, suite_digest=suite.digest)
+            run.row.spec = msgspec.to_builtins(spec)
+            await store.forget_scores(session, caller.project_id, run_id)
+            await store.reopen(session, caller.project_id, run_id, ("cached", "answered", "failed"))
+            run.row.status = "queued"
+        await self._engine.launch(caller.project_id, run_id)
+        async with self._sessions() as session:
+            return await self.get(session, caller.project_id, run_id)
+
+    async def results(
+        self,
+        session: AsyncSession,
+        project_id: str,
+        run_id: str,
+        filters: results.Filters,
+        flipped_against: str | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Result]:
+        run = await self._load(session, project_id, run_id)
+        if flipped_against is not None:
+            other = await compare.side(session, project_id, flipped_against, run_id, "/flipped_against")
+            if filters.variant is None:
+                raise InvalidContentError.at("/variant", "say which side flipped: variant=<candidate or variant>")
+            own = await compare.side(session, project_id, filters.variant, run_id, "/variant")
+            filters = filters._replace(flipped=(own, other))
+        return await results.page(session, run, filters, limit, cursor)
+
+    async def loaded(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
+        return await self._load(session, project_id, run_id)
+
+    async def comparison(
+        self, session: AsyncSession, project_id: str, run_id: str, candidate: str | None, baseline: str | None
+    ) -> Comparison:
+        run = await self._load(session, project_id, run_id)
+        names = run.spec.candidates
+        if baseline is None and "baseline" not in names:
+            raise InvalidContentError.at("/baseline", f"this run has no baseline; name one of {', '.join(names)}")
+        chosen = candidate or next(name for name in names if name != "baseline")
+        ours = await compare.side(session, project_id, chosen, run_id, "/candidate")
+        theirs = await compare.side(session, project_id, baseline or "baseline", run_id, "/baseline")
+        return await compare.comparison(session, ours, theirs)
+
+    async def evidence(
+        self, session: AsyncSession, project_id: str, candidate: str, baseline: str | None
+    ) -> RunEvidence:
+        """Both sides' cells as arrays, for the gates."""
+        ours = await compare.side(session, project_id, candidate, pointer="/candidate")
+        theirs = None if baseline is None else await compare.side(session, project_id, baseline, ours.run_id, "/baseline")
+        return await compare.evidence(session, ours, theirs, await self._cases(session, project_id, ours))
+
+    async def _cases(self, session: AsyncSession, project_id: str, side: Side) -> list[CaseInfo]:
+        entries = [Entry(case.id, case.digest, case.tags) for case in side.run.cases]
+        items = await Datasets(session, project_id).some(entries)
+        return [CaseInfo(item.id, item.cluster, tuple(item.tags), item.metadata) for item in items]
+
+    async def _store(
+        self, session: AsyncSession, caller: Caller, asked: RunCreate, run_id: str, planned: Planned
+    ) -> None:
+        spec, project_id = planned.spec, caller.project_id
+        session.add(
+            RunRow(
+                project_id=project_id,
+                id=run_id,
+                status="queued",
+                ends_as="done",
+                suite=asked.suite.partition("@")[0] if isinstance(asked.suite, str) and "@sha256" not in asked.suite else None,
+                spec=msgspec.to_builtins(spec),
+                budget_nano=None if asked.budget_usd is None else round(asked.budget_usd * NANO),
+                estimated_nano=planned.estimated_nano,
+                created_by=caller.actor,
+                created_at=self._clock(),
+            )
+        )
+        session.add(RunCasesRow(project_id=project_id, run_id=run_id, cases=encode_cases(planned.cases)))
+        for number in range(len(spec.variants)):
+            session.add(
+                RunVariantRow(
+                    project_id=project_id, run_id=run_id, variant_no=number, planned=spec.cases * spec.repeats
+                )
+            )
+        await session.flush()
+        await store.insert_cells(session, project_id, run_id, planned.keys)
+
+    async def _load(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
+        run = await store.load(session, project_id, run_id)
+        if run is None:
+            raise RunNotFoundError(f"there is no run {run_id!r}")
+        return run
+
+    async def _at_rest(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
+        run = await self._load(session, project_id, run_id)
+        if run.row.status not in RESTING:
+            raise RunActiveError(f"run {run_id} is {run.row.status}; cancel it first, or wait until it is done")
+        return run
+
+
+def _read(run: Loaded, rows: list[RunVariantRow], errors: dict[str, int]) -> RunRead:
+    row, spec = run.row, run.spec
+    variants = [
+        VariantRead(
+            id=variant.id,
+            candidate=variant.candidate,
+            prompt=variant.prompt,
+            rag_config=variant.rag_config,
+            tool_config=variant.tool_config,
+            endpoint=variant.endpoint,
+            bundle=variant.bundle,
+            pins=_pins(variant),
+            cells=store.cells_of(counter),
+            cost_usd=usd(counter.cost_nano),
+            judge_cost_usd=usd(counter.judge_cost_nano),
+            metrics={name: msgspec.convert(m, MetricSummary) for name, m in (counter.metrics or {}).items()},
+        )
+        for variant, counter in zip(spec.variants, rows, strict=True)
+    ]
+    candidates = []
+    for name in spec.candidates:
+        own = [v for v in variants if v.candidate == name]
+        candidates.append(CandidateRead(name, compare.bundle_of([v.bundle for v in own]), [v.id for v in own]))
+    return RunRead(
+        id=row.id,
+        status=row.status,  # type: ignore[arg-type]  # what was written was one of them
+        suite=spec.suite,
+        cells=store.total(rows),
+        cost_usd=usd(sum(r.cost_nano + r.judge_cost_nano for r in rows)),
+        candidates=candidates,
+        variants=variants,
+        judge_cost_usd=usd(sum(r.judge_cost_nano for r in rows)),
+        dataset=spec.dataset,
+        cases=spec.cases,
+        repeats=spec.repeats,
+        budget_usd=None if row.budget_nano is None else usd(row.budget_nano),
+        estimated_cost_usd=None if row.estimated_nano is None else usd(row.estimated_nano),
+        errors=errors,
+        warnings=spec.warnings,
+        reason=row.reason,
+        pins={"suite": spec.suite_digest, "dataset": spec.dataset_digest},
+        created_by=row.created_by,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _pins(variant: Any) -> dict[str, str]:
+    parts = {
+        "prompt": variant.prompt_digest,
+        "rag_config": variant.rag_digest,
+        "tool_config": variant.tools_digest,
+        "endpoint": variant.endpoint_digest,
+    }
+    return {name: digest for name, digest in parts.items() if digest is not None}
+
+
+def _summary(row: RunRow, counters: list[RunVariantRow]) -> RunSummary:
+    from app.runs.spec import Spec
+
+    spec = msgspec.convert(row.spec, Spec)
+    return RunSummary(
+        id=row.id,
+        status=row.status,  # type: ignore[arg-type]
+        suite=spec.suite,
+        cells=store.total(counters),
+        cost_usd=usd(sum(c.cost_nano + c.judge_cost_nano for c in counters)),
+        candidates=spec.candidates,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
