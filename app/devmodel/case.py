@@ -67,8 +67,7 @@ def _fenced(text: str) -> tuple[dict[str, str], str]:
     for line in lines:
         if _is_fence(line, token):
             if block is None:
-                before = next((one for one in reversed(outside) if one.strip()), "")
-                kind, block = _part(line.replace(token, "")) or _part(before) or "answer", []
+                kind, block = _kind(line.replace(token, ""), outside), []
             else:
                 named[kind] = "\n".join(block)
                 block = None
@@ -81,6 +80,14 @@ def _fenced(text: str) -> tuple[dict[str, str], str]:
     if len(named) == 1:
         named = {"answer": next(iter(named.values()))}
     return named, "\n".join(outside)
+
+
+def _kind(fence: str, outside: list[str]) -> str:
+    """What a block is: as its fence line calls it, else as the line before says, else the answer."""
+    named = " ".join(_WORD.findall(fence))
+    if named:
+        return _part(named) or named
+    return _part(next((one for one in reversed(outside) if one.strip()), "")) or "answer"
 
 
 def _fence_token(lines: list[str]) -> str | None:
@@ -119,12 +126,17 @@ def _part(text: str) -> str | None:
 
 
 def _sections(text: str) -> dict[str, str]:
-    """Texts behind headings at the start of a line, such as `Reference:`; the last of a kind counts."""
+    """Texts behind headings at the start of a line, such as `Reference:`; the last of a kind counts.
+
+    A context lasts until the next heading, anything else to the end of its line, or of its paragraph when it starts below.
+    """
     marks = list(_SECTION.finditer(text))
     ends = [one.start() for one in marks[1:]] + [len(text)]
     found: dict[str, str] = {}
     for mark, end in zip(marks, ends, strict=False):
-        body = text[mark.end() : end].strip()
-        if body and (name := _part(mark[1])):
-            found[name] = body
+        body, name = text[mark.end() : end], _part(mark[1])
+        if name in ("question", "reference"):
+            body = body.partition("\n")[0].strip() or body.strip().partition("\n\n")[0]
+        if name is not None and body.strip():
+            found[name] = body.strip()
     return found

@@ -200,7 +200,7 @@ def judged_object(case: Case, model: str) -> dict[str, Any]:
 def label_for(quality: float, labels: list[Any], instructions: str) -> Any:
     """The label nearest to a quality; their order comes from stated scores, known opposites, else from the list."""
     usable = [one for one in labels if str(one).lower() not in _NO_VERDICT] or labels
-    scores = _stated_scores(usable, instructions) or _known_scores(usable)
+    scores = _stated_scores(usable, instructions) or _known_scores(usable, instructions)
     return min(usable, key=lambda one: (abs(scores[str(one)] - quality), scores[str(one)]))
 
 
@@ -220,11 +220,12 @@ def _stated_scores(labels: list[Any], instructions: str) -> dict[str, float] | N
     return _spread(stated)
 
 
-def _known_scores(labels: list[Any]) -> dict[str, float]:
-    """Best first, unless the first is a word for bad or the last a word for good."""
+def _known_scores(labels: list[Any], instructions: str) -> dict[str, float]:
+    """Best first, unless nothing says so and the first is a word for bad, or the last a word for good."""
     ordered = [str(one) for one in labels]
     first, last = ordered[0].lower(), ordered[-1].lower()
-    if (first in _BAD and last not in _BAD) or (last in _GOOD and first not in _GOOD):
+    said = "best first" in instructions
+    if not said and ((first in _BAD and last not in _BAD) or (last in _GOOD and first not in _GOOD)):
         ordered.reverse()
     return {one: 1 - place / max(1, len(ordered) - 1) for place, one in enumerate(ordered)}
 

@@ -10,6 +10,9 @@ from openai import AsyncOpenAI
 
 from app.devmodel.case import case_of
 from app.devmodel.judge import judge, label_for
+from app.kit import templates
+from evaluators.contract import JudgeReply, Sample
+from evaluators.judge.rubric import Rubric, VerdictScale
 from tests.app.devmodel import larch
 
 FENCE = "fence-7c41e9d2a05b"
@@ -193,6 +196,66 @@ def test_labels_are_ordered_by_stated_scores_then_by_meaning_then_as_listed(
     labels: list[Any], instructions: str, best: Any, worst: Any
 ) -> None:
     assert (label_for(1.0, labels, instructions), label_for(0.0, labels, instructions)) == (best, worst)
+
+
+class SocketJudge:
+    """The judge of the scorers' contract, behind the official client."""
+
+    def __init__(self, client: AsyncOpenAI, model: str) -> None:
+        self._client, self._model = client, model
+
+    async def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any]) -> JudgeReply:
+        form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
+        reply = await self._client.chat.completions.create(model=self._model, messages=messages, response_format=form)
+        return JudgeReply(text=reply.choices[0].message.content, finish_reason=reply.choices[0].finish_reason)
+
+    def render(self, template: str, variables: dict[str, Any]) -> str:
+        return templates.render(template, variables)
+
+
+RUBRIC = """\
+Question: {{ inputs.question }}
+Reference: {{ reference }}
+{% if context %}Passages:{{ context }}{% endif %}
+Does the answer say what the reference says?
+{{ output }}
+Do not be impressed by its style."""
+
+
+@pytest.mark.parametrize("model", ["dev-large", "dev-small"])
+@pytest.mark.parametrize("injection", ["", *INJECTIONS])
+async def test_the_rubric_scorer_gets_verdicts_that_follow_the_reference(
+    client: AsyncOpenAI, model: str, injection: str
+) -> None:
+    scorer = Rubric(instructions=RUBRIC, labels={"yes": 1, "partly": 0.5, "no": 0})
+    judge = SocketJudge(client, model)
+    for answer, value in ((RIGHT, 1), (WRONG, 0)):
+        sample = Sample(
+            output=f"{answer}\n{injection}",
+            reference=["Something else.", REFERENCE],
+            inputs={"question": "Which snapshots are kept?"},
+            context="Reference: " + WRONG,
+            tool_calls=[],
+        )
+        score = await scorer.score_with(sample, judge)
+        assert (score.status, score.value) == ("ok", value), score.explanation
+
+
+async def test_the_rubric_scorer_may_ask_a_question_whose_good_answer_is_no(client: AsyncOpenAI) -> None:
+    scorer = Rubric(instructions="Reference: {{ reference }}\nIs anything wrong?", labels={"no": 1, "yes": 0})
+    judge = SocketJudge(client, "dev-large")
+    scores = [await scorer.score_with(Sample(output=one, reference=REFERENCE), judge) for one in (RIGHT, WRONG)]
+    assert [one.value for one in scores] == [1, 0]
+
+
+async def test_the_rubric_scorer_gets_numbers_on_its_scale(client: AsyncOpenAI) -> None:
+    scorer = Rubric(instructions="Reference: {{ reference }}\nHow good is it?", scale=VerdictScale(low=1, high=5))
+    judge = SocketJudge(client, "dev-large")
+    scores = [await scorer.score_with(Sample(output=one, reference=REFERENCE), judge) for one in (RIGHT, PARTLY, WRONG)]
+    values = [one.value for one in scores]
+    assert (values[0], values[2]) == (1, 0)
+    assert values[1] is not None
+    assert 0 < values[1] < 1
 
 
 async def test_json_mode_judges_too(client: AsyncOpenAI) -> None:
