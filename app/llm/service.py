@@ -1,6 +1,7 @@
 """Calls to model endpoints: one client per endpoint, one retry loop, one limiter."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -143,13 +144,14 @@ class LLM:
                 raise EndpointError(
                     "not_configured", f"endpoint {spec.name!r} replays recorded answers and calls nothing"
                 )
-            from app.llm.client import Client
-
+            base_url, key = self._base_url(spec), self._key(spec)
+            # Importing openai takes a good part of a second: the loop goes on meanwhile.
+            client = await asyncio.to_thread(importlib.import_module, "app.llm.client")
             if len(self._pools) >= MAX_POOLS:
                 await self._make_room()
-            pool = self._pools[spec.digest] = _Pool(
-                spec, Client(spec, self._base_url(spec), self._key(spec), self._rule)
-            )
+            pool = self._pools.get(spec.digest)  # another call may have been faster
+            if pool is None:
+                pool = self._pools[spec.digest] = _Pool(spec, client.Client(spec, base_url, key, self._rule))
         pool.users += 1
         return pool
 
@@ -164,8 +166,12 @@ class LLM:
             url = self._variable(spec, spec.base_url_env, "its base_url")
         elif url is None and spec.provider == "openai":
             url = OPENAI_URL
-        address = urlsplit(url or "")
-        if address.scheme not in ("http", "https") or not address.hostname:
+        try:
+            address = urlsplit(url or "")
+            usable = address.scheme in ("http", "https") and bool(address.hostname) and (address.port or 1) > 0
+        except ValueError:  # a port that is no number, an open bracket
+            address, usable = urlsplit(""), False
+        if not usable:
             place = f"the environment variable {spec.base_url_env}" if spec.base_url_env else "base_url"
             detail = f"endpoint {spec.name!r}: {place} must be an address such as https://host/v1"
             raise EndpointError("not_configured", detail)

@@ -127,11 +127,10 @@ class Gathered:
 def _text(content: Any) -> str | None:
     """Content is text, or a list of parts of which some are text."""
     if content is None or isinstance(content, str):
-        return content
+        return _storable(content) if content else content
     if isinstance(content, list):
-        return "".join(
-            str(part["text"]) for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
-        )
+        texts = (part.get("text") for part in content if isinstance(part, dict))
+        return _storable("".join(text for text in texts if isinstance(text, str)))
     return msgspec.json.encode(content).decode()
 
 
@@ -139,4 +138,9 @@ def _arguments(value: Any) -> str:
     """Arguments are JSON as text; some servers send the object itself."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return _storable(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL stores no NUL; one that a model writes becomes U+FFFD, the sign for what cannot be shown."""
+    return text.replace("\x00", "\ufffd") if "\x00" in text else text

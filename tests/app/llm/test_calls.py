@@ -105,6 +105,17 @@ async def test_content_in_parts_is_joined(llm):
         assert (await llm.call(spec(server.base_url), ask())).text == "ab"
 
 
+async def test_what_no_database_could_store_is_replaced(llm):
+    async with canned(http(200, completion("a\x00b"))) as server:
+        assert (await llm.call(spec(server.base_url), ask())).text == "a\ufffdb"
+
+
+async def test_first_calls_at_the_same_time_share_one_client(llm):
+    async with canned(slowly(http(200, completion()), 0.02)) as server:
+        await asyncio.gather(*(llm.call(spec(server.base_url), ask()) for _ in range(10)))
+    assert [pool.users for pool in llm._pools.values()] == [0]
+
+
 async def test_an_answer_without_usage_has_none(llm):
     async with canned(http(200, completion(usage=None))) as server:
         assert (await llm.call(spec(server.base_url), ask())).usage is None

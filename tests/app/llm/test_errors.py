@@ -154,7 +154,10 @@ async def test_what_is_not_configured_is_named_with_its_variable(llm, fields, sa
     assert says in error.detail
 
 
-@pytest.mark.parametrize("url", [None, "", "not an address", "ftp://host/v1", "http://", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url",
+    [None, "", "not an address", "ftp://host/v1", "http://", "file:///etc/passwd", "http://h:99999", "http://[::1"],
+)
 async def test_an_address_that_is_none_is_refused(llm, url):
     assert (await error_of(llm, url)).kind == "not_configured"
 
