@@ -1,10 +1,7 @@
 """The only place that knows every room: wires the application, and runs it as a service or embedded."""
 
 import asyncio
-import importlib
-import importlib.util
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -25,16 +22,44 @@ from app.access.guard import check_permissions, provide_caller, require_permissi
 from app.access.idempotency import Idempotency
 from app.access.roles import PUBLIC
 from app.access.service import Authenticator, ensure_admin_key
+from app.datasets import controller as datasets
+from app.datasets.schemas import Item
+from app.datasets.service import Datasets
+from app.devmodel import running_devmodel
+from app.devmodel import serve as serve_devmodel
+from app.gates import controller as gates
+from app.generation import controller as generation
+from app.generation.service import Generation
 from app.kit import home, problems
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.clock import Clock, utc_now
-from app.kit.db import make_engine, make_sessions, provide_session
-from app.devmodel import running_devmodel, serve as serve_devmodel
+from app.kit.db import Sessions, make_engine, make_sessions, provide_session
 from app.kit.errors import DomainError, UnavailableError
+from app.kit.sockets import listening_socket
+from app.llm.service import LLM
+from app.llm.tokens import Tokens
 from app.migrations import runner
+from app.registry import controller as registry
+from app.retrieval.schemas import LoadItems
+from app.retrieval.service import Retrieval
+from app.runs import controller as runs
+from app.runs.service import Runs
 from app.settings import Settings
+from evaluators.tokens import set_counter
+
+__all__ = [
+    "DomainError",
+    "create_app",
+    "embedded",
+    "example_project",
+    "running_devmodel",
+    "running_service",
+    "serve",
+    "serve_devmodel",
+]
 
 DOCS = "/docs"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_BODY = 256 * 1024 * 1024
 
 
@@ -82,7 +107,7 @@ def create_app(
     )
     state.authenticator = Authenticator(sessions, state.local_token, clock)
     app = Litestar(
-        route_handlers=[live, ready, index, access.router, *_routers(), _static()],
+        route_handlers=[live, ready, index, *ROUTERS, _static()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
         guards=[require_permission],
         middleware=[Idempotency()],
@@ -99,12 +124,7 @@ def create_app(
     return KeepEncodedSlash(app)
 
 
-def _routers() -> list[Router]:
-    rooms = ("registry", "datasets", "generation", "runs", "gates")
-    found = [
-        r for r in rooms if importlib.util.find_spec(f"app.{r}") and importlib.util.find_spec(f"app.{r}.controller")
-    ]
-    return [importlib.import_module(f"app.{room}.controller").router for room in found]
+ROUTERS = (access.router, registry.router, datasets.router, generation.router, runs.router, gates.router)
 
 
 @asynccontextmanager
@@ -118,11 +138,29 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             await runner.upgrade(state.engine)
         else:
             await runner.check(state.engine)
+        state.llm = LLM(settings.environ, settings.allow_hosts, allow_loopback=settings.host in LOOPBACK)
+        stack.push_async_callback(state.llm.close)
+        state.retrieval = Retrieval(_corpus_loader(state.sessions))
+        stack.push_async_callback(state.retrieval.close)
+        state.generation = Generation(state.llm, state.retrieval)
+        state.tokens = Tokens(settings.environ)
+        set_counter(state.tokens.count)
+        state.runs = Runs(state.sessions, state.llm, state.generation, state.clock)
+        await state.runs.start()
+        stack.push_async_callback(state.runs.close)
         if settings.admin_key is not None or state.on_first_key is not None:
             made = await ensure_admin_key(state.sessions, settings.admin_key, state.clock)
             if made is not None:
                 state.on_first_key(made)
         yield
+
+
+def _corpus_loader(sessions: Sessions) -> LoadItems:
+    async def load(project_id: str, digest: str) -> list[Item]:
+        async with sessions() as session:
+            return await Datasets(session, project_id).items_by_digest(digest)
+
+    return load
 
 
 def _sqlite_folder(url: str) -> None:
@@ -183,7 +221,7 @@ async def serve(settings: Settings, on_start: Callable[[str], None], on_first_ke
     """
     import uvicorn
 
-    with home.locked(settings.home), socket.create_server((settings.host, settings.port), backlog=2048) as listener:
+    with home.locked(settings.home), listening_socket(settings.host, settings.port) as listener:
         app = create_app(settings, on_first_key=on_first_key)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=30, server_header=False

@@ -53,7 +53,9 @@ class Options(NamedTuple):
 @click.option("--save-baseline", type=report_file, metavar="FILE", help="Keep these files for a later --against.")
 @click.option("--json", "json_file", type=report_file, metavar="FILE", help="Write a JSON report (- for stdout).")
 @click.option("--junit", "junit_file", type=report_file, metavar="FILE", help="Write a JUnit report (- for stdout).")
-@click.option("--markdown", "markdown_file", type=report_file, metavar="FILE", help="Write a Markdown report (- for stdout).")
+@click.option(
+    "--markdown", "markdown_file", type=report_file, metavar="FILE", help="Write a Markdown report (- for stdout)."
+)
 @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
 def check(
     save_baseline: Path | None,
@@ -91,11 +93,15 @@ def check(
 
 async def _check(session: Session, root: Path, files: list[File], options: Options) -> Report:
     async with session.client() as client:
-        drafts = await client.sync([file.payload() for file in files], mode="draft")
+        drafts: Any = await client.sync([file.payload() for file in files], mode="draft")
         candidates = _digests(drafts)
         targets = _targets(drafts, options)
         baseline = await _baseline(session, client, root, options, sorted({t.prompt for t in targets}))
-        changed = [t for t in targets if options.everything or not _same(candidates["prompts", t.prompt], baseline.refs[t.prompt])]
+        changed = [
+            t
+            for t in targets
+            if options.everything or not _same(candidates["prompts", t.prompt], baseline.refs[t.prompt])
+        ]
         checks = [await _judge(session, client, target, candidates, baseline, options.budget) for target in changed]
     unchanged = sorted({t.prompt for t in targets} - {t.prompt for t in changed})
     return Report(baseline.title, checks, unchanged)
@@ -103,7 +109,11 @@ async def _check(session: Session, root: Path, files: list[File], options: Optio
 
 def _digests(drafts: dict[str, Any]) -> dict[tuple[str, str], str]:
     """(kind, name) -> `name@sha256:…` of everything in the files."""
-    return {(item["kind"], item["name"]): f"{item['name']}@{item['digest']}" for item in drafts["items"] if item.get("digest")}
+    return {
+        (item["kind"], item["name"]): f"{item['name']}@{item['digest']}"
+        for item in drafts["items"]
+        if item.get("digest")
+    }
 
 
 def _targets(drafts: dict[str, Any], options: Options) -> list[Target]:
@@ -118,23 +128,33 @@ def _targets(drafts: dict[str, Any], options: Options) -> list[Target]:
     targets = []
     for prompt, rules in environment["prompts"].items():
         if prompt not in prompts:
-            raise UserError(f"promptward.yaml: environments.{options.environment} names the prompt {prompt!r}, which has no file")
+            raise UserError(
+                f"promptward.yaml: environments.{options.environment} names the prompt {prompt!r}, which has no file"
+            )
         for suite in rules["suites"]:
             name = suite.partition("@")[0]
             if name not in known:
-                raise UserError(f"promptward.yaml: environments.{options.environment}.prompts.{prompt} names the suite {suite!r}, which has no file")
+                raise UserError(
+                    f"promptward.yaml: environments.{options.environment}.prompts.{prompt} names the suite {suite!r}, which has no file"
+                )
             if options.suites and name not in options.suites:
                 continue
             policy = rules.get("policy") or known[name]["content"].get("policy")
             if policy is None:
-                raise UserError(f"neither environments.{options.environment}.prompts.{prompt} nor the suite {name!r} names a policy")
+                raise UserError(
+                    f"neither environments.{options.environment}.prompts.{prompt} nor the suite {name!r} names a policy"
+                )
             targets.append(Target(prompt, name, policy))
     if missing := set(options.suites) - {t.suite for t in targets}:
-        raise UserError(f"--suite {sorted(missing)[0]}: environments.{options.environment} has no such suite; it has {', '.join(sorted(known))}")
+        raise UserError(
+            f"--suite {min(missing)}: environments.{options.environment} has no such suite; it has {', '.join(sorted(known))}"
+        )
     return targets
 
 
-async def _baseline(session: Session, client: AsyncClient, root: Path, options: Options, prompts: list[str]) -> Baseline:
+async def _baseline(
+    session: Session, client: AsyncClient, root: Path, options: Options, prompts: list[str]
+) -> Baseline:
     against = options.against
     if against is not None and options.base is not None:
         raise UserError("give --against or --base, not both")
@@ -147,7 +167,9 @@ async def _baseline(session: Session, client: AsyncClient, root: Path, options: 
         return await _from_files(client, baselines.saved(Path(against)), against, prompts)
     if against is not None:
         if len(prompts) != 1:
-            raise UserError(f"--against {against}: it names one prompt, and {len(prompts)} are judged; choose one with --suite")
+            raise UserError(
+                f"--against {against}: it names one prompt, and {len(prompts)} are judged; choose one with --suite"
+            )
         ref = await _resolved(client, against)
         if ref is None:
             raise UserError(f"--against {against}: neither a file nor a version in the registry")
@@ -162,9 +184,10 @@ async def _from_files(client: AsyncClient, files: list[File], title: str, prompt
     if not files:
         return Baseline(dict.fromkeys(prompts), f"{title}, which had no project")
     try:
-        known = _digests(await client.sync([file.payload() for file in files], mode="draft"))
+        drafts: Any = await client.sync([file.payload() for file in files], mode="draft")
     except PromptwardError as error:
         raise UserError(f"{title} cannot be read as a project: {error.detail}", list(error.errors)) from error
+    known = _digests(drafts)
     return Baseline({prompt: known.get(("prompts", prompt)) for prompt in prompts}, title)
 
 
@@ -185,7 +208,12 @@ def _same(candidate: str, baseline: str | None) -> bool:
 
 
 async def _judge(
-    session: Session, client: AsyncClient, target: Target, candidates: dict[tuple[str, str], str], baseline: Baseline, budget: float | None
+    session: Session,
+    client: AsyncClient,
+    target: Target,
+    candidates: dict[tuple[str, str], str],
+    baseline: Baseline,
+    budget: float | None,
 ) -> Check:
     """Runs both sides and asks for the verdict; while more repeats could decide, adds them (answers known are not called)."""
     before = baseline.refs[target.prompt]

@@ -18,7 +18,11 @@ class File(NamedTuple):
     base64: str | None = None
 
     def payload(self) -> dict[str, str]:
-        return {"path": self.path, "text": self.text} if self.text is not None else {"path": self.path, "base64": self.base64 or ""}
+        return (
+            {"path": self.path, "text": self.text}
+            if self.text is not None
+            else {"path": self.path, "base64": self.base64 or ""}
+        )
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -111,7 +111,7 @@ class Datasets:
             query = select(col(ItemRow.digest), col(ItemRow.body)).where(
                 col(ItemRow.project_id) == self._project_id, col(ItemRow.digest).in_(some)
             )
-            for digest, body in (await self._session.execute(query)).tuples():
+            for digest, body in (await self._session.execute(query)).all():
                 if body is None:
                     raise NotFoundError(f"the item {digest} was erased")
                 bodies[digest] = msgspec.json.decode(body)

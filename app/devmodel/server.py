@@ -1,7 +1,6 @@
 """Serving the development model over a real socket."""
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -10,10 +9,10 @@ from typing import Any
 from app.devmodel.app import DevModel, create_devmodel
 from app.devmodel.exchange import ABORT
 from app.devmodel.options import Options
+from app.kit.sockets import BACKLOG, listening_socket
 
 # Longer than clients keep idle connections, so that a request never meets a connection that is just being closed.
 _KEEP_ALIVE_S = 120
-_BACKLOG = 2048
 
 
 @asynccontextmanager
@@ -25,7 +24,7 @@ async def running_devmodel(
     `fields` are those of `Options`. The counters are at `GET /stats` beside `/v1`. Raises OSError when the port is taken.
     """
     devmodel = create_devmodel(options, **fields)
-    listener = listen(host, port)
+    listener = listening_socket(host, port)
     server = _server(devmodel, signals=False)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="devmodel")
     try:
@@ -53,7 +52,7 @@ def serve(
     Raises OSError when the port is taken, and KeyboardInterrupt after SIGINT, once the server has stopped.
     """
     devmodel = create_devmodel(options)
-    listener = listen(host, port)
+    listener = listening_socket(host, port)
 
     async def main() -> None:
         server = _server(devmodel, signals=True)
@@ -63,24 +62,6 @@ def serve(
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, so that its port is known before the server runs.
-
-    It names its protocol, which socket.create_server does not do: asyncio turns Nagle's algorithm off only where the
-    protocol is TCP, and with it on every answer to a plain asyncio client waits 40 ms for an acknowledgement.
-    """
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def base_url(listener: socket.socket) -> str:
@@ -133,7 +114,7 @@ def _server(devmodel: DevModel, *, signals: bool) -> Any:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
     )
     return Server(config)

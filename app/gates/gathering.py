@@ -42,7 +42,8 @@ def differences(evidence: RunEvidence, metric: str) -> NDArray[np.float64]:
         sides.append(values)
     d = (sides[0] - sides[1]) / (spec.high - spec.low)
     d = d[np.isfinite(d)]
-    return d if spec.direction == "maximize" else -d
+    oriented: NDArray[np.float64] = d if spec.direction == "maximize" else -d
+    return oriented
 
 
 def _side(side: EvidenceSide, now: datetime) -> Side:

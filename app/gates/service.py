@@ -122,7 +122,8 @@ class Gates:
             )
             .distinct()
         )
-        return len({*await self._session.scalars(query), evidence.candidate.bundle})
+        judged = set(await self._session.scalars(query))
+        return len(judged | {evidence.candidate.bundle})
 
     def _record(
         self, verdict: Verdict, policy: Artifact, asked: Evaluate, evidence: RunEvidence, schedule: "Schedule"
@@ -180,7 +181,7 @@ def looks(policy: GatePolicy, repeats: int) -> Schedule:
     no look is more lenient than it may be.
     """
     most = max(policy.extend.max_repeats, repeats)
-    planned = sorted({r for r in range(policy.data.repeats, most + 1, STEP)} | {most, repeats} - {0})
+    planned = sorted(set(range(policy.data.repeats, most + 1, STEP)) | {most, repeats} - {0})
     planned = [r for r in planned if r >= min(policy.data.repeats, repeats)]
     number = planned.index(repeats)
     following = planned[number + 1] if number + 1 < len(planned) else None

@@ -138,6 +138,10 @@ def unrepresentable(value: Any, pointer: str = "", depth: int = 0) -> Iterable[F
     elif isinstance(value, float):
         if not math.isfinite(value):
             yield FieldError(pointer, f"{value} is no JSON number")
+        elif abs(value) >= EXACT_INTEGERS:  # its canonical form would be read back as an integer
+            yield FieldError(
+                pointer, f"{value} is past 2**53, where JSON numbers stop being exact; write it as a string"
+            )
     elif isinstance(value, int) and not -EXACT_INTEGERS < value < EXACT_INTEGERS:
         yield FieldError(pointer, f"{value} is past 2**53, where JSON numbers stop being exact; write it as a string")
 

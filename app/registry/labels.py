@@ -9,7 +9,7 @@ from sqlmodel import col
 from app.kit.clock import Clock
 from app.kit.errors import LabelProtectedError, NotFoundError
 from app.kit.pages import Page, decode_cursor, encode_cursor
-from app.registry.names import checked_label
+from app.registry.names import checked_label, label_problem
 from app.registry.repository import Repository
 from app.registry.schemas import LabelMove, LabelRead
 from app.registry.tables import LabelMoveRow, LabelRow, ProtectedLabelRow, VersionRow
@@ -99,6 +99,8 @@ class Labels:
 
     async def history(self, kind: str, name: str, label: str, limit: int, cursor: str | None) -> Page[LabelMove]:
         """Every move, newest first."""
+        if label_problem(label):
+            raise await self._missing(kind, name, label)
         query = select(LabelMoveRow).where(
             *self._of(LabelMoveRow, kind), col(LabelMoveRow.name) == name, col(LabelMoveRow.label) == label
         )

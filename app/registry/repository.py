@@ -86,7 +86,7 @@ class Repository:
     async def labels(self, kind: str, name: str) -> dict[str, int]:
         """Where each label of a name points."""
         query = select(col(LabelRow.label), col(LabelRow.number)).where(*self._named(LabelRow, kind, name))
-        return dict((await self.session.execute(query.order_by(col(LabelRow.label)))).tuples().all())
+        return {row[0]: row[1] for row in (await self.session.execute(query.order_by(col(LabelRow.label)))).all()}
 
     async def labels_of(self, kind: str, names: Sequence[str]) -> dict[str, dict[str, int]]:
         """The same for many names."""

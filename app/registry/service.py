@@ -57,6 +57,8 @@ class Registry:
 
     async def version(self, kind: str, name: str, ref: str) -> Version:
         """One version by what stands behind the `@`: a number, a label, a digest, or `latest`."""
+        if name_problem(name):
+            raise NotFoundError(await self._no_such_name(kind, name))
         try:
             parsed = Ref(name, *parse_version(ref))
         except ValueError as error:

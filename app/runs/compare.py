@@ -87,7 +87,9 @@ class RunEvidence:
     baseline: EvidenceSide | None
 
 
-async def side(session: AsyncSession, project_id: str, given: str, run_id: str | None = None, pointer: str = "") -> Side:
+async def side(
+    session: AsyncSession, project_id: str, given: str, run_id: str | None = None, pointer: str = ""
+) -> Side:
     """`<run>/<id>`, or an id of `run_id`: a candidate or a variant. Raises naming what the run has."""
     name = given
     if given.startswith("run_"):
@@ -109,7 +111,9 @@ def pairs(candidate: Side, baseline: Side) -> list[tuple[int, int]]:
     if len(candidate.variants) == len(baseline.variants) == 1:
         return [(candidate.variants[0], baseline.variants[0])]
     by_endpoint = {baseline.endpoint(n): n for n in baseline.variants}
-    found = [(n, by_endpoint[candidate.endpoint(n)]) for n in candidate.variants if candidate.endpoint(n) in by_endpoint]
+    found = [
+        (n, by_endpoint[candidate.endpoint(n)]) for n in candidate.variants if candidate.endpoint(n) in by_endpoint
+    ]
     if not found:
         raise InvalidContentError(
             f"{candidate.id} and {baseline.id} share no endpoint; compare two variants to pair them by case alone"
@@ -203,7 +207,12 @@ def _compared(
 
 
 def _paired(
-    metric: Metric, slice_: str | None, ours: "NDArray[np.float64]", theirs: "NDArray[np.float64]", seed: int, single: bool
+    metric: Metric,
+    slice_: str | None,
+    ours: "NDArray[np.float64]",
+    theirs: "NDArray[np.float64]",
+    seed: int,
+    single: bool,
 ) -> PairedMetric:
     import numpy as np
 
@@ -247,7 +256,8 @@ def _flips(metric: str, ids: Sequence[str], ours: Scores, theirs: Scores, names:
     good, before = _mean_of_repeats(ours.passed), _mean_of_repeats(theirs.passed)
     to, from_ = _mean_of_repeats(ours.values), _mean_of_repeats(theirs.values)
     changed = np.isfinite(good) & np.isfinite(before) & ((good >= 0.5) != (before >= 0.5))
-    return [Flip(ids[n], metric, float(from_[n]), float(to[n]), *names) for n in np.flatnonzero(changed)]
+    where = np.flatnonzero(changed).tolist()
+    return [Flip(ids[n], metric, float(from_[n]), float(to[n]), *names) for n in where]
 
 
 def _mean_of_repeats(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -266,13 +276,11 @@ def _mean(columns: "Sequence[NDArray[np.float64]]") -> "NDArray[np.float64]":
 
 
 def _seed(candidate: Side, baseline: Side, metric: str) -> int:
-    text = "\0".join((candidate.run.spec.dataset_digest, candidate.id, baseline.id, metric))
+    text = f"{candidate.run.spec.dataset_digest} {candidate.id} {baseline.id} {metric}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
 
 
-async def evidence(
-    session: AsyncSession, candidate: Side, baseline: Side | None, cases: list[CaseInfo]
-) -> RunEvidence:
+async def evidence(session: AsyncSession, candidate: Side, baseline: Side | None, cases: list[CaseInfo]) -> RunEvidence:
     """Both sides' cells. The cases are the candidate's; one that the baseline lacks is missing there."""
     paired = pairs(candidate, baseline) if baseline is not None else [(n, -1) for n in candidate.variants]
     labels = tuple(candidate.endpoint(c) for c, _ in paired)
@@ -313,7 +321,9 @@ async def _evidence_side(
         cells = await _cells(session, run, number)
         for target, values in zip((failed, cost, latency), cells, strict=True):
             target[label] = np.where((index >= 0)[:, None], values[index], np.nan)
-    counters = [row for row in await store.counters(session, run.row.project_id, run.row.id) if row.variant_no in variants]
+    counters = [
+        row for row in await store.counters(session, run.row.project_id, run.row.id) if row.variant_no in variants
+    ]
     total = store.total(counters)
     oldest = await session.scalar(
         select(func.min(col(AnswerRow.created_at)))

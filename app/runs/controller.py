@@ -70,7 +70,11 @@ class RunController(Controller):
 
     @get("/{run_id:str}", operation_id="get_run", opt=READ)
     async def one(
-        self, session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], state: State, run_id: FromPath[str]
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
     ) -> RunRead:
         """A run with its counters, costs and metrics."""
         runs: Runs = state.runs
@@ -78,7 +82,11 @@ class RunController(Controller):
 
     @get("/{run_id:str}/events", operation_id="watch_run", opt=READ)
     async def events(
-        self, session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], state: State, run_id: FromPath[str]
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
     ) -> ServerSentEvent:
         """Server-sent events: `progress` while it runs, `done` when it rests."""
         runs: Runs = state.runs
@@ -89,9 +97,7 @@ class RunController(Controller):
             async for progress in runs.progress(caller.project_id, run_id):
                 number += 1
                 name = "progress" if progress.status in ("queued", "running") else "done"
-                yield ServerSentEventMessage(
-                    event=name, id=str(number), data=msgspec.json.encode(progress).decode()
-                )
+                yield ServerSentEventMessage(event=name, id=str(number), data=msgspec.json.encode(progress).decode())
 
         return ServerSentEvent(told())
 
@@ -117,7 +123,9 @@ class RunController(Controller):
         """Cells with their answers and scores. Readable while the run is at work."""
         runs: Runs = state.runs
         filters = Filters(variant, case, status, tag, metric, passed, failed, None, q)
-        return await runs.results(session, caller.project_id, run_id, filters, flipped_against, checked_limit(limit), cursor)
+        return await runs.results(
+            session, caller.project_id, run_id, filters, flipped_against, checked_limit(limit), cursor
+        )
 
     @get("/{run_id:str}/comparison", operation_id="compare_run", opt=READ)
     async def comparison(
@@ -152,7 +160,10 @@ class RunController(Controller):
                 async for piece in export(own, run, kind):
                     yield piece
 
-        headers = {"Content-Disposition": f'attachment; filename="{run_id}.{kind}"', "X-Content-Type-Options": "nosniff"}
+        headers = {
+            "Content-Disposition": f'attachment; filename="{run_id}.{kind}"',
+            "X-Content-Type-Options": "nosniff",
+        }
         return Stream(pieces(), media_type=MEDIA_TYPES[kind], headers=headers)
 
     @post("/{run_id:str}/cancel", operation_id="cancel_run", opt=WRITE, status_code=200)
@@ -163,7 +174,11 @@ class RunController(Controller):
 
     @post("/{run_id:str}/resume", operation_id="resume_run", opt=WRITE, status_code=202)
     async def resume(
-        self, caller: NamedDependency[Caller], state: State, run_id: FromPath[str], data: JSONBody[RunResume | None] = None
+        self,
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
+        data: JSONBody[RunResume | None] = None,
     ) -> RunRead:
         """Run what was cancelled, or lost to infrastructure."""
         runs: Runs = state.runs
@@ -171,7 +186,11 @@ class RunController(Controller):
 
     @post("/{run_id:str}/rescore", operation_id="rescore_run", opt=WRITE, status_code=202)
     async def rescore(
-        self, caller: NamedDependency[Caller], state: State, run_id: FromPath[str], data: JSONBody[RunRescore | None] = None
+        self,
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
+        data: JSONBody[RunRescore | None] = None,
     ) -> RunRead:
         """Score the stored answers again, by the current scorers of the suite."""
         runs: Runs = state.runs

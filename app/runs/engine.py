@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from app.datasets.schemas import Item
-from app.datasets.service import Datasets, Entry
+from app.datasets.schemas import Entry, Item
+from app.datasets.service import Datasets
 from app.generation.schemas import Answer, Bundle, CaseInput
 from app.generation.service import Generation
 from app.kit.clock import Clock
@@ -100,7 +100,9 @@ class ActiveRun:
 class Engine:
     """The runs of this process."""
 
-    def __init__(self, sessions: Sessions, llm: LLM, generation: Generation, clock: Clock, queue: Queue | None = None) -> None:
+    def __init__(
+        self, sessions: Sessions, llm: LLM, generation: Generation, clock: Clock, queue: Queue | None = None
+    ) -> None:
         self._sessions, self._llm, self._generation, self._clock = sessions, llm, generation, clock
         self._queue: Queue = queue or InProcessQueue()
         self._active: dict[str, ActiveRun] = {}
@@ -148,7 +150,10 @@ class Engine:
         for cell in order:
             lanes.setdefault(run.bundles[cell.variant_no].endpoint_digest, []).append(cell)
         for lane, cells in lanes.items():
-            jobs = [Job(project_id, run_id, [tuple(c) for c in cells[i : i + CHUNK]]) for i in range(0, len(cells), CHUNK)]
+            jobs = [
+                Job(project_id, run_id, [(c.variant_no, c.case_no, c.repeat) for c in cells[i : i + CHUNK]])
+                for i in range(0, len(cells), CHUNK)
+            ]
             await self._queue.enqueue(lane, jobs)
 
     async def stop(self, run_id: str, ends_as: RunStatus, reason: str | None) -> None:
@@ -212,7 +217,9 @@ class Engine:
                 raise
         except Exception as error:  # a defect must not leave a run that never ends
             logger.exception("run %s: a chunk failed", run.id)
-            asyncio.get_running_loop().create_task(self.stop(run.id, "failed", f"our own fault: {type(error).__name__}: {error}"))
+            asyncio.get_running_loop().create_task(
+                self.stop(run.id, "failed", f"our own fault: {type(error).__name__}: {error}")
+            )
         finally:
             run.tasks.discard(task)
 
@@ -225,7 +232,10 @@ class Engine:
             items = dict(zip(numbers, await datasets.some(entries), strict=True))
             known = await store.answers(session, run.project_id, keys.values())
             wanted = [
-                live.key(keys[cell], items[cell.case_no]) for cell in cells if keys[cell] in known for live in run.live.metrics
+                live.key(keys[cell], items[cell.case_no])
+                for cell in cells
+                if keys[cell] in known
+                for live in run.live.metrics
             ]
             scores = await store.scores(session, run.project_id, wanted)
         ready = [cell for cell in cells if keys[cell] in known]
@@ -266,7 +276,9 @@ class Engine:
         run.called()
         run.cost_nano += cost
         judging = await self._judge(run, [(cell, item, answer)], {}, {cell: key})
-        self._end(run, Ended(cell, key, answer.status, answer, True, judging[cell], frozenset(judging[cell]), item=item))
+        self._end(
+            run, Ended(cell, key, answer.status, answer, True, judging[cell], frozenset(judging[cell]), item=item)
+        )
 
     async def _known(
         self,
@@ -290,7 +302,9 @@ class Engine:
         for (cell, item, answer), own in zip(triples, mine, strict=True):
             status = "failed" if answer.status == "failed" else "answered" if own else "cached"
             made = judging[cell]
-            self._end(run, Ended(cell, keys[cell], status, answer, False, {**kept[cell], **made}, frozenset(made), item=item))
+            self._end(
+                run, Ended(cell, keys[cell], status, answer, False, {**kept[cell], **made}, frozenset(made), item=item)
+            )
 
     async def _judge(
         self,
@@ -380,7 +394,9 @@ class Engine:
             return list(ended)
         made = await asyncio.to_thread(_score_all, run.live.metrics, open_)
         return [
-            e._replace(scores={**e.scores, **made[e.cell]}, fresh=e.fresh | frozenset(made[e.cell])) if e.cell in made else e
+            e._replace(scores={**e.scores, **made[e.cell]}, fresh=e.fresh | frozenset(made[e.cell]))
+            if e.cell in made
+            else e
             for e in ended
         ]
 
@@ -426,5 +442,3 @@ def _score_all(
         for ended, item, score in zip(several, items, scores, strict=True):
             made[ended.cell][number] = (score, live.key(ended.key, item))
     return made
-
-

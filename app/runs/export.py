@@ -48,7 +48,9 @@ def _row(result: Result) -> dict[str, Any]:
         "inputs": msgspec.json.encode(result.inputs).decode(),
         "reference": None if result.reference is None else msgspec.json.encode(result.reference).decode(),
         "text": None if answer is None else answer.text,
-        "tool_calls": None if answer is None or answer.tool_calls is None else msgspec.json.encode(answer.tool_calls).decode(),
+        "tool_calls": None
+        if answer is None or answer.tool_calls is None
+        else msgspec.json.encode(answer.tool_calls).decode(),
         "finish_reason": None if answer is None else answer.finish_reason,
         "prompt_tokens": None if answer is None or answer.usage is None else answer.usage.get("prompt_tokens"),
         "completion_tokens": None if answer is None or answer.usage is None else answer.usage.get("completion_tokens"),
@@ -57,7 +59,12 @@ def _row(result: Result) -> dict[str, Any]:
         "cached": None if answer is None else answer.cached,
     }
     for name, score in result.scores.items():
-        row |= {name: score.value, f"{name}.passed": score.passed, f"{name}.status": score.status, f"{name}.label": score.label}
+        row |= {
+            name: score.value,
+            f"{name}.passed": score.passed,
+            f"{name}.status": score.status,
+            f"{name}.label": score.label,
+        }
     return row
 
 

@@ -15,7 +15,6 @@ from app.generation.schemas import Bundle, CandidateSpec, CaseInput
 from app.generation.service import answer_key, check_case
 from app.kit.db import batched_by_variables
 from app.kit.errors import BudgetError, FieldError, InvalidContentError, NotFoundError
-from app.registry.kinds.endpoint import Endpoint
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
 from app.runs.schemas import NANO, RunCreate
@@ -68,12 +67,15 @@ class Planner:
         repeats = asked.repeats or content.repeats
         cells = len(variants) * len(items) * repeats
         if cells > MAX_CELLS:
-            raise InvalidContentError(f"{cells:,} cells; a run has at most {MAX_CELLS:,}: use max_cases or fewer repeats")
+            raise InvalidContentError(
+                f"{cells:,} cells; a run has at most {MAX_CELLS:,}: use max_cases or fewer repeats"
+            )
         cases = [CaseInput(item.inputs, item.history, item.recorded or None) for item in items]
         self._check_cases(bundles, variants, items, cases)
         epoch = run_id if asked.fresh else ""
         keys = [
-            [[answer_key(bundle, case, repeat, epoch, self._project_id) for repeat in range(repeats)] for case in cases] for bundle in bundles
+            [[answer_key(bundle, case, repeat, epoch, self._project_id) for repeat in range(repeats)] for case in cases]
+            for bundle in bundles
         ]
         known = await self._known([key for variant in keys for case in variant for key in case])
         estimated = self._estimate(asked, bundles, cases, keys, known)
@@ -130,7 +132,9 @@ class Planner:
                     for i, written in enumerate(suite.content.endpoints)
                 ]
             if not endpoints:
-                raise InvalidContentError.at(f"{candidate.pointer}/endpoint", "name an endpoint here, or endpoints in the suite")
+                raise InvalidContentError.at(
+                    f"{candidate.pointer}/endpoint", "name an endpoint here, or endpoints in the suite"
+                )
             for endpoint in endpoints:
                 bundle = await resolve_bundle(self._registry, candidate.spec, endpoint, pointer=candidate.pointer)
                 label = bundle.spec.name
@@ -171,7 +175,9 @@ class Planner:
                     check_case(bundle, case)
                 except InvalidContentError as error:
                     problems.append(
-                        FieldError(f"/candidates/{variant.id}", f"case {item.id!r} with {variant.prompt}: {error.detail}")
+                        FieldError(
+                            f"/candidates/{variant.id}", f"case {item.id!r} with {variant.prompt}: {error.detail}"
+                        )
                     )
                     if len(problems) >= MAX_PROBLEMS:
                         break
@@ -204,7 +210,8 @@ class Planner:
             if bundle.endpoint.price is None:
                 if asked.budget_usd is not None:
                     raise InvalidContentError.at(
-                        "/budget_usd", f"the endpoint {bundle.spec.name!r} has no price, so that a budget cannot bound it"
+                        "/budget_usd",
+                        f"the endpoint {bundle.spec.name!r} has no price, so that a budget cannot bound it",
                     )
                 return None
             for case, case_keys in zip(cases, variant_keys, strict=True):
@@ -216,7 +223,8 @@ class Planner:
                         least = amount if least is None else min(least, amount)
         if asked.budget_usd is not None and least is not None and least > asked.budget_usd * NANO:
             raise BudgetError.at(
-                "/budget_usd", f"one call may cost ${least / NANO:.6f}; a budget of ${asked.budget_usd:g} does not allow it"
+                "/budget_usd",
+                f"one call may cost ${least / NANO:.6f}; a budget of ${asked.budget_usd:g} does not allow it",
             )
         return total
 
@@ -241,8 +249,6 @@ def reservation(bundle: Bundle, case: CaseInput) -> int:
     rounds = bundle.tools.max_rounds if bundle.tools is not None else 1
     tokens = size / BYTES_PER_TOKEN
     return int(rounds * (tokens * price.input + int(longest) * price.output) * 1_000)
-
-
 
 
 async def stored_bundle(registry: Registry, variant: Variant) -> Bundle:

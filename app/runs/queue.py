@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -52,7 +52,7 @@ class InProcessQueue:
     def __init__(self) -> None:
         self._work: Work | None = None
         self._runner: asyncio.Task[None] | None = None
-        self._ids: dict[str, set[int]] = {}
+        self._ids: dict[str, set[Any]] = {}
         self._closed = False
 
     def start(self, work: Work) -> None:
@@ -66,7 +66,7 @@ class InProcessQueue:
         entry = f"cells-{int(hashlib.sha256(lane.encode()).hexdigest()[:8], 16) % LANES}"
         for job in jobs:
             (number,) = await self._queries.enqueue(entry, msgspec.json.encode(job))
-            self._ids.setdefault(job.run_id, set()).add(int(number))
+            self._ids.setdefault(job.run_id, set()).add(number)
 
     async def cancel(self, run_id: str) -> None:
         if waiting := self._ids.pop(run_id, None):
@@ -83,16 +83,17 @@ class InProcessQueue:
         from pgqueuer.models import Job as Picked
 
         application = PgQueuer.in_memory()
-        self._manager, self._queries = application.qm, application.qm.queries
+        self._manager: Any = application.qm
+        self._queries: Any = application.qm.queries
 
         async def perform(picked: Picked) -> None:
             job = msgspec.json.decode(picked.payload or b"", type=Job)
             ids = self._ids.get(job.run_id)
             if ids is None or picked.id not in ids:
                 return
-            ids.discard(int(picked.id))
-            assert self._work is not None
-            await self._work(job)
+            ids.discard(picked.id)
+            if self._work is not None:
+                await self._work(job)
 
         for lane in range(LANES):
             self._manager.entrypoint(f"cells-{lane}", concurrency_limit=JOBS_PER_LANE)(perform)

@@ -8,8 +8,8 @@ from sqlalchemy import Select, exists, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.datasets.schemas import Item
-from app.datasets.service import Datasets, Entry
+from app.datasets.schemas import Entry, Item
+from app.datasets.service import Datasets
 from app.kit.db import batched_by_variables
 from app.kit.errors import BadRequestError
 from app.kit.pages import Page, decode_cursor, encode_cursor
@@ -120,7 +120,9 @@ async def _read(session: AsyncSession, run: Loaded, cells: Sequence[RunCellRow])
     if not cells:
         return []
     project_id, run_id = run.row.project_id, run.row.id
-    answers = await store.answers(session, project_id, [c.cell_key for c in cells if c.status in ("cached", "answered", "failed")])
+    answers = await store.answers(
+        session, project_id, [c.cell_key for c in cells if c.status in ("cached", "answered", "failed")]
+    )
     numbers = sorted({cell.case_no for cell in cells})
     entries = [Entry(run.cases[n].id, run.cases[n].digest, run.cases[n].tags) for n in numbers]
     items = dict(zip(numbers, await Datasets(session, project_id).some(entries), strict=True))
@@ -142,7 +144,12 @@ async def _read(session: AsyncSession, run: Loaded, cells: Sequence[RunCellRow])
 
 
 def _result(
-    run: Loaded, cell: RunCellRow, answer: AnswerRow | None, item: Item, rows: Sequence[RunScoreRow], scores: dict[str, ScoreRow]
+    run: Loaded,
+    cell: RunCellRow,
+    answer: AnswerRow | None,
+    item: Item,
+    rows: Sequence[RunScoreRow],
+    scores: dict[str, ScoreRow],
 ) -> Result:
     if cell.status not in ("cached", "answered", "failed"):
         answer = None

@@ -64,7 +64,9 @@ class Cells(msgspec.Struct, frozen=True):
         return self.cached + self.answered + self.failed + self.errored + self.cancelled
 
     def __add__(self, other: "Cells") -> "Cells":
-        return Cells(*(a + b for a, b in zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)))
+        return Cells(
+            *(a + b for a, b in zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True))
+        )
 
 
 class RunStarted(msgspec.Struct, frozen=True):

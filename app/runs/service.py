@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.access.schemas import Caller
-from app.datasets.service import Datasets, Entry
+from app.datasets.diff import Entry
+from app.datasets.service import Datasets
 from app.generation.service import Generation
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
@@ -93,7 +94,13 @@ class Runs:
         return _read(run, rows, errors)
 
     async def page(
-        self, session: AsyncSession, project_id: str, limit: int, cursor: str | None, status: str | None, suite: str | None
+        self,
+        session: AsyncSession,
+        project_id: str,
+        limit: int,
+        cursor: str | None,
+        status: str | None,
+        suite: str | None,
     ) -> Page[RunSummary]:
         """Newest first."""
         query = select(RunRow).where(col(RunRow.project_id) == project_id)
@@ -218,7 +225,9 @@ class Runs:
     ) -> RunEvidence:
         """Both sides' cells as arrays, for the gates."""
         ours = await compare.side(session, project_id, candidate, pointer="/candidate")
-        theirs = None if baseline is None else await compare.side(session, project_id, baseline, ours.run_id, "/baseline")
+        theirs = (
+            None if baseline is None else await compare.side(session, project_id, baseline, ours.run_id, "/baseline")
+        )
         return await compare.evidence(session, ours, theirs, await self._cases(session, project_id, ours))
 
     async def _cases(self, session: AsyncSession, project_id: str, side: Side) -> list[CaseInfo]:
@@ -236,7 +245,9 @@ class Runs:
                 id=run_id,
                 status="queued",
                 ends_as="done",
-                suite=asked.suite.partition("@")[0] if isinstance(asked.suite, str) and "@sha256" not in asked.suite else None,
+                suite=asked.suite.partition("@")[0]
+                if isinstance(asked.suite, str) and "@sha256" not in asked.suite
+                else None,
                 spec=msgspec.to_builtins(spec),
                 budget_nano=None if asked.budget_usd is None else round(asked.budget_usd * NANO),
                 estimated_nano=planned.estimated_nano,

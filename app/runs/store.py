@@ -15,7 +15,16 @@ from app.kit.db import batched_by_variables, core, insert_rows
 from app.llm.schemas import ToolCall, Usage
 from app.runs.schemas import NANO, Cells
 from app.runs.spec import Case, Cell, Spec, decode_cases
-from app.runs.tables import AnswerRow, RunCasesRow, RunCellRow, RunErrorRow, RunRow, RunScoreRow, RunVariantRow, ScoreRow
+from app.runs.tables import (
+    AnswerRow,
+    RunCasesRow,
+    RunCellRow,
+    RunErrorRow,
+    RunRow,
+    RunScoreRow,
+    RunVariantRow,
+    ScoreRow,
+)
 from evaluators.contract import Score
 
 PENDING = "pending"
@@ -163,7 +172,14 @@ async def write(
     await (await session.connection()).execute(
         statement,
         [
-            {"v": e.cell.variant_no, "c": e.cell.case_no, "r": e.cell.repeat, "s": e.status, "k": e.error_kind, "e": e.error}
+            {
+                "v": e.cell.variant_no,
+                "c": e.cell.case_no,
+                "r": e.cell.repeat,
+                "s": e.status,
+                "k": e.error_kind,
+                "e": e.error,
+            }
             for e in ended
         ],
     )
@@ -191,7 +207,9 @@ async def _count(session: AsyncSession, project_id: str, run_id: str, ended: Seq
     for (variant_no, kind), cells in kinds.items():
         row = await session.get(RunErrorRow, (project_id, run_id, variant_no, kind))
         if row is None:
-            session.add(RunErrorRow(project_id=project_id, run_id=run_id, variant_no=variant_no, kind=kind, cells=cells))
+            session.add(
+                RunErrorRow(project_id=project_id, run_id=run_id, variant_no=variant_no, kind=kind, cells=cells)
+            )
         else:
             row.cells += cells
     await session.flush()
@@ -204,7 +222,7 @@ async def cancel_pending(session: AsyncSession, project_id: str, run_id: str) ->
         .where(*_of(RunCellRow, project_id, run_id), col(RunCellRow.status) == PENDING)
         .group_by(col(RunCellRow.variant_no))
     )
-    open_ = dict((await session.execute(query)).tuples().all())
+    open_ = {row[0]: row[1] for row in (await session.execute(query)).all()}
     cells, variants = core(RunCellRow), core(RunVariantRow)
     await session.execute(
         update(cells).where(*_of(RunCellRow, project_id, run_id), cells.c.status == PENDING).values(status="cancelled")

@@ -24,7 +24,9 @@ CONFIDENCE = 0.95
 async def unfinished(session: AsyncSession) -> list[tuple[str, str]]:
     """Runs of every project that were at work when a process ended, oldest first."""
     query = select(col(RunRow.project_id), col(RunRow.id)).where(col(RunRow.status).in_(["queued", "running"]))
-    return [(project_id, run_id) for project_id, run_id in (await session.execute(query.order_by(col(RunRow.id)))).all()]
+    return [
+        (project_id, run_id) for project_id, run_id in (await session.execute(query.order_by(col(RunRow.id)))).all()
+    ]
 
 
 async def begin(session: AsyncSession, project_id: str, run_id: str, now: datetime) -> None:

@@ -57,9 +57,8 @@ class Artifacts(Group[Mode]):
     @operation
     async def get(self, name: str, ref: str | int | None = None, *, label: str | None = None) -> Version:
         """The version that `ref` or `label` names; the latest without either."""
-        chosen = ref if ref is not None else label
-        path = self._path(name) if chosen is None else self._path(name, "versions", segment(str(chosen)))
-        version: Version = await self._core.json("GET", path)
+        chosen = ref if ref is not None else label if label is not None else "latest"
+        version: Version = await self._core.json("GET", self._path(name, "versions", segment(str(chosen))))
         return version
 
     @operation

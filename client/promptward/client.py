@@ -1,16 +1,33 @@
 """`AsyncClient` and its blocking twin `Client`."""
 
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Literal, Self, TypedDict, Unpack, cast
 
 import httpx2
+import msgspec
 
 from promptward.artifacts import KINDS, Artifacts, Datasets, Prompts
-from promptward.core import DEFAULT_TIMEOUT_S, Core
-from promptward.errors import PromptwardError
+from promptward.core import DEFAULT_TIMEOUT_S, LONG_S, Core
+from promptward.errors import PromptwardError, problem_error
 from promptward.project import Gates, Keys, Scorers
 from promptward.runs import Runs
-from promptward.twin import Async, Group, Mode, Portal, Sync
+from promptward.shapes import Generated, SyncResult
+from promptward.twin import Async, Group, Mode, Portal, Sync, operation, streaming
+
+SyncMode = Literal["plan", "apply", "draft"]
+Part = str | Mapping[str, Any]
+"""A reference such as `docs/answer@7`, or `{"content": …}`."""
+
+
+class Generation(TypedDict, total=False):
+    """What may be said about a single answer. A part left out is the prompt's own; None is none."""
+
+    rag_config: Part | None
+    tool_config: Part | None
+    params: dict[str, Any]
+    variables: dict[str, Any]
+    history: Sequence[Mapping[str, Any]]
 
 
 class _Client(Group[Mode]):
@@ -39,6 +56,54 @@ class _Client(Group[Mode]):
             known = ", ".join(KINDS)
             raise PromptwardError(f"there is no kind {kind!r}; kinds are {known}", slug="not-found", status=404)
         return Artifacts(self._core, self._portal, kind)
+
+    @operation
+    async def sync(
+        self,
+        files: Sequence[Mapping[str, str]],
+        mode: SyncMode = "plan",
+        *,
+        prune: bool = False,
+        force: bool = False,
+        message: str = "",
+        commit: str | None = None,
+    ) -> SyncResult:
+        """Brings a project's files into the registry: `plan`, `apply`, or `draft` (kept by digest, no versions).
+
+        A file is `{path, text}` or `{path, base64}`. `prune` archives what an earlier sync made and whose file is gone;
+        `force` overwrites what was changed outside of the files.
+        """
+        body = {"mode": mode, "files": [*files], "prune": prune, "force": force, "message": message, "commit": commit}
+        result: SyncResult = await self._core.json("POST", "/api/v1/sync", body=body, extra_s=LONG_S)
+        return result
+
+    @operation
+    async def generate(self, prompt: Part, endpoint: Part, **rest: Unpack[Generation]) -> Generated:
+        """One answer of any combination; nothing is stored. A part is a reference, or `{"content": …}`."""
+        body = {"prompt": prompt, "endpoint": endpoint, **rest}
+        answer: Generated = await self._core.json("POST", "/api/v1/generate", body=body, extra_s=LONG_S)
+        return answer
+
+    @streaming
+    async def generate_stream(
+        self, prompt: Part, endpoint: Part, **rest: Unpack[Generation]
+    ) -> AsyncGenerator[str | Generated, None]:
+        """The same as it is written: pieces of text, and the whole answer at the end."""
+        body = {"prompt": prompt, "endpoint": endpoint, "stream": True, **rest}
+        async with self._core.events("POST", "/api/v1/generate", body=body) as source:
+            async for event in source:
+                if event.event == "delta":
+                    yield msgspec.json.decode(event.data)["text"]
+                elif event.event == "answer":
+                    yield cast("Generated", msgspec.json.decode(event.data))
+                elif event.event == "error":
+                    raise problem_error(event.data.encode())
+
+    @operation
+    async def ready(self) -> bool:
+        """Whether the service and its database can be used."""
+        await self._core.json("GET", "/health/ready")
+        return True
 
 
 class AsyncClient(_Client[Async]):

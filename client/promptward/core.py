@@ -15,6 +15,8 @@ from promptward.errors import ConnectionFailedError, PromptwardError, error_of
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_TIMEOUT_S = 60.0
+LONG_S = 600.0
+"""How much longer than usual what computes over a whole run or project may take."""
 RETRIES = 2
 RETRY_AFTER_S = 0.2
 
@@ -100,7 +102,7 @@ class Core:
                 failed = self._failed(error)
                 if attempt == RETRIES or (isinstance(error, httpx2.TimeoutException) and not _unsent(error)):
                     raise failed from error
-                await asyncio.sleep(RETRY_AFTER_S * 2**attempt * random.uniform(0.5, 1.5))
+                await _pause(attempt)
             else:
                 if not response.is_success:
                     raise error_of(response)
@@ -108,26 +110,33 @@ class Core:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     @asynccontextmanager
-    async def events(
-        self, method: str, path: str, *, body: Any = None, params: Params | None = None
-    ) -> AsyncIterator[httpx2.EventSource]:
-        """Server-sent events as they come. A stream may be silent for as long as it likes.
-
-        Made again only when the connection could not be opened.
-        """
+    async def events(self, method: str, path: str, *, body: Any = None) -> AsyncIterator[httpx2.EventSource]:
+        """Server-sent events as they come; a stream may be silent for as long as it likes."""
         content = None if body is None else msgspec.json.encode(body)
-        request = self._request(method, path, content, "application/json", params, self._timeout)
+        request = self._request(method, path, content, "application/json", None, self._timeout)
         request.headers["accept"] = "text/event-stream"
         request.extensions["timeout"] = {**request.extensions["timeout"], "read": None}
+        async with self._streaming(request) as response:
+            yield httpx2.EventSource(response, max_event_size=None)
+
+    @asynccontextmanager
+    async def streamed(self, path: str, params: Params) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The body of a successful answer, piece by piece."""
+        request = self._request("GET", path, None, "", params, self._timeout + LONG_S)
+        async with self._streaming(request) as response:
+            yield response.aiter_bytes()
+
+    @asynccontextmanager
+    async def _streaming(self, request: httpx2.Request) -> AsyncIterator[httpx2.Response]:
+        """A successful response, not yet read. Made again only when the connection could not be opened."""
         response = await self._opened(request)
         try:
             if not response.is_success:
                 await response.aread()
                 raise error_of(response)
-            try:
-                yield httpx2.EventSource(response, max_event_size=None)
-            except httpx2.TransportError as error:
-                raise self._failed(error) from error
+            yield response
+        except httpx2.TransportError as error:
+            raise self._failed(error) from error
         finally:
             await response.aclose()
 
@@ -138,7 +147,7 @@ class Core:
             except httpx2.TransportError as error:
                 if attempt == RETRIES or not _unsent(error):
                     raise self._failed(error) from error
-                await asyncio.sleep(RETRY_AFTER_S * 2**attempt * random.uniform(0.5, 1.5))
+                await _pause(attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _request(
@@ -165,6 +174,10 @@ class Core:
                 f"{self.url} cannot be reached ({error or type(error).__name__}); is it running?"
             )
         return ConnectionFailedError(f"the connection to {self.url} broke ({error or type(error).__name__})")
+
+
+async def _pause(attempt: int) -> None:
+    await asyncio.sleep(RETRY_AFTER_S * 2**attempt * random.uniform(0.5, 1.5))
 
 
 def _unsent(error: httpx2.TransportError) -> bool:

@@ -49,6 +49,7 @@ class _Problem(msgspec.Struct):
 
     type: str = ""
     title: str = ""
+    status: int = 0
     detail: str = ""
     errors: list[dict[str, Any]] = []
 
@@ -60,18 +61,27 @@ def error_of(response: httpx2.Response) -> PromptwardError:
     program on that port); the error then says what was received.
     """
     media_type = response.headers.get("content-type", "").partition(";")[0].strip()
+    if media_type == "application/problem+json":
+        return problem_error(response.content, response.status_code)
+    where = f"{response.request.method} {response.request.url}"
+    received = f"HTTP {response.status_code} with {media_type or 'no content type'}"
+    return PromptwardError(
+        f"{where} answered {received}, which is not an answer of Promptward; is the address right?",
+        slug="bad-response",
+        status=response.status_code,
+    )
+
+
+def problem_error(data: bytes, status: int | None = None) -> PromptwardError:
+    """The error of a problem document."""
     try:
-        if media_type != "application/problem+json":
-            raise msgspec.ValidationError(media_type)
-        problem = msgspec.json.decode(response.content, type=_Problem)
+        problem = msgspec.json.decode(data, type=_Problem)
     except msgspec.MsgspecError:
-        where = f"{response.request.method} {response.request.url}"
-        received = f"HTTP {response.status_code} with {media_type or 'no content type'}"
-        return PromptwardError(
-            f"{where} answered {received}, which is not an answer of Promptward; is the address right?",
-            slug="bad-response",
-            status=response.status_code,
-        )
+        return PromptwardError("the answer is not a problem document", slug="bad-response", status=status or 0)
     fields = [FieldProblem(str(e.get("pointer", "")), str(e.get("detail", ""))) for e in problem.errors]
-    slug = problem.type.removeprefix(_PREFIX) or "error"
-    return PromptwardError(problem.detail or problem.title, slug=slug, status=response.status_code, errors=fields)
+    return PromptwardError(
+        problem.detail or problem.title,
+        slug=problem.type.removeprefix(_PREFIX) or "error",
+        status=problem.status if status is None else status,
+        errors=fields,
+    )

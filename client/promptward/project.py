@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from promptward.artifacts import PAGE, segment
+from promptward.core import LONG_S
 from promptward.shapes import KeyCreated, Page, Verdict
 from promptward.twin import Group, Mode, operation, streaming
 
@@ -15,18 +16,41 @@ class Gates(Group[Mode]):
         body = {"policy": policy, "stage": stage, "candidate": candidate}
         if baseline is not None:
             body["baseline"] = baseline
-        verdict: Verdict = await self._core.json("POST", "/api/v1/gates/evaluate", body=body)
+        verdict: Verdict = await self._core.json("POST", "/api/v1/gates/evaluate", body=body, extra_s=LONG_S)
         return verdict
-
 
     @operation
     async def backtest(
-        self, metric: str, changes: Sequence[Mapping[str, Any]], *, margin: float = 0.05, size: int = 50, suites: int = 200
+        self,
+        metric: str,
+        changes: Sequence[Mapping[str, Any]],
+        *,
+        margin: float | None = None,
+        size: int | None = None,
+        suites: int | None = None,
+        seed: int | None = None,
     ) -> dict[str, Any]:
-        """How often this gate and three common ones would have blocked, over small suites of recorded answers."""
-        body = {"metric": metric, "changes": [*changes], "margin": margin, "size": size, "suites": suites}
-        answer: dict[str, Any] = await self._core.json("POST", "/api/v1/gates/backtest", body=body, extra_s=60.0)
+        """How often this gate and three common ones would have blocked, over many small suites of recorded answers.
+
+        A change is `{name, candidate, baseline, neutral?}`, its sides variants as `<run>/<id>`.
+        """
+        given = {"margin": margin, "size": size, "suites": suites, "seed": seed}
+        body = {"metric": metric, "changes": [*changes]} | {k: v for k, v in given.items() if v is not None}
+        answer: dict[str, Any] = await self._core.json("POST", "/api/v1/gates/backtest", body=body, extra_s=LONG_S)
         return answer
+
+    @operation
+    async def verdicts(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Verdict]:
+        """One page of the verdicts that were given, newest first."""
+        params = {"limit": limit, "cursor": cursor}
+        page: Page[Verdict] = await self._core.json("GET", "/api/v1/gates/verdicts", params=params)
+        return page
+
+    @operation
+    async def verdict(self, verdict: str) -> Verdict:
+        """One verdict with all its rules."""
+        found: Verdict = await self._core.json("GET", f"/api/v1/gates/verdicts/{segment(verdict)}")
+        return found
 
 
 class Keys(Group[Mode]):

@@ -1,24 +1,41 @@
 """Runs: start, watch, read, stop."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
 
 from promptward.artifacts import PAGE, segment
-from promptward.shapes import Comparison, Event, Page, Result, Run, RunStarted
+from promptward.core import LONG_S
+from promptward.shapes import Comparison, Event, Page, Result, Run, RunStarted, RunSummary
 from promptward.twin import Group, Mode, operation, streaming
 
 ExportFormat = Literal["jsonl", "csv", "parquet"]
-LONG_S = 600.0
-"""How much longer than usual an export or a comparison of a large run may take."""
+
+
+class Filters(TypedDict, total=False):
+    """Which cells; all that is given must hold.
+
+    `failed`: some metric did not pass. `passed` goes with `metric`. `flipped_against`: another candidate or variant, to
+    which the case changed sides. `q`: text in the answer.
+    """
+
+    variant: str | None
+    case: str | None
+    status: str | None
+    tag: str | None
+    metric: str | None
+    passed: bool | None
+    failed: bool | None
+    flipped_against: str | None
+    q: str | None
 
 
 class Runs(Group[Mode]):
     @operation
     async def create(
         self,
-        suite: str,
+        suite: str | Mapping[str, Any],
         candidates: Sequence[Mapping[str, Any]],
         *,
         baseline: Mapping[str, Any] | None = None,
@@ -43,9 +60,17 @@ class Runs(Group[Mode]):
         return started
 
     @operation
-    async def list(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Run]:
+    async def list(
+        self,
+        *,
+        status: str | None = None,
+        suite: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[RunSummary]:
         """One page of runs, newest first."""
-        page: Page[Run] = await self._core.json("GET", "/api/v1/runs", params={"limit": limit, "cursor": cursor})
+        params = {"status": status, "suite": suite, "limit": limit, "cursor": cursor}
+        page: Page[RunSummary] = await self._core.json("GET", "/api/v1/runs", params=params)
         return page
 
     @operation
@@ -62,17 +87,17 @@ class Runs(Group[Mode]):
 
     @operation
     async def results(
-        self, run: str, *, limit: int | None = None, cursor: str | None = None, **filters: str | bool | None
+        self, run: str, /, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[Filters]
     ) -> Page[Result]:
-        """One page of the cells with their answers and scores; `filters` as the route takes them."""
-        params = {**filters, "limit": limit, "cursor": cursor}
+        """One page of the cells with their answers and scores."""
+        params = {**_given(filters), "limit": limit, "cursor": cursor}
         page: Page[Result] = await self._core.json("GET", _path(run, "results"), params=params)
         return page
 
     @streaming
-    async def each_result(self, run: str, **filters: str | bool | None) -> AsyncGenerator[Result, None]:
+    async def each_result(self, run: str, /, **filters: Unpack[Filters]) -> AsyncGenerator[Result, None]:
         """All cells, page by page."""
-        async for item in self._core.pages(_path(run, "results"), filters, PAGE):
+        async for item in self._core.pages(_path(run, "results"), _given(filters), PAGE):
             yield item
 
     @operation
@@ -83,21 +108,36 @@ class Runs(Group[Mode]):
         comparison: Comparison = await self._core.json("GET", path, params=params, extra_s=LONG_S)
         return comparison
 
-    @operation
-    async def export(self, run: str, format: ExportFormat = "jsonl") -> bytes:  # noqa: A002  the route's own word
-        """The results as a file."""
-        response = await self._core.send("GET", _path(run, "export"), params={"format": format}, extra_s=LONG_S)
-        return response.content
+    @streaming
+    async def export(self, run: str, format: ExportFormat = "jsonl") -> AsyncGenerator[bytes, None]:  # noqa: A002
+        """The results as a file, piece by piece."""
+        async with self._core.streamed(_path(run, "export"), {"format": format}) as pieces:
+            async for piece in pieces:
+                yield piece
 
     @operation
-    async def cancel(self, run: str) -> Any:
-        """Stops a run; what has been answered is kept."""
-        return await self._core.json("POST", _path(run, "cancel"))
+    async def cancel(self, run: str) -> Run:
+        """Stops a run: no new call from now on. What has been answered is kept."""
+        found: Run = await self._core.json("POST", _path(run, "cancel"))
+        return found
 
     @operation
-    async def resume(self, run: str) -> Any:
-        """Continues a run where it stopped."""
-        return await self._core.json("POST", _path(run, "resume"))
+    async def resume(self, run: str, *, budget_usd: float | None = None) -> Run:
+        """Runs what was cancelled, or lost to infrastructure. `budget_usd` replaces the budget."""
+        body = {"budget_usd": budget_usd} if budget_usd is not None else None
+        found: Run = await self._core.json("POST", _path(run, "resume"), body=body)
+        return found
+
+    @operation
+    async def rescore(self, run: str, *, suite: str | Mapping[str, Any] | None = None) -> Run:
+        """Scores the stored answers by the current scorers of the run's suite, or of another one. Calls no model."""
+        body = {"suite": suite} if suite is not None else None
+        found: Run = await self._core.json("POST", _path(run, "rescore"), body=body)
+        return found
+
+
+def _given(filters: Filters) -> dict[str, Any]:
+    return {**filters}
 
 
 def _path(run: str, *rest: str) -> str:

@@ -1,6 +1,6 @@
 """The answers of the service, as types. They are plain JSON data: what the service adds later is simply there too."""
 
-from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
+from typing import Any, Generic, Literal, TypedDict, TypeVar
 
 T = TypeVar("T")
 
@@ -78,19 +78,35 @@ class Rendered(TypedDict):
     tokens_exact: bool
 
 
+class Cells(TypedDict):
+    """Cells by how they ended. Of a run at rest, `planned` is the sum of the others."""
+
+    planned: int
+    cached: int
+    answered: int
+    failed: int
+    errored: int
+    cancelled: int
+
+
 class RunStarted(TypedDict):
     id: str
     status: str
-    cells: dict[str, int]
+    cells: Cells
     estimated_cost_usd: float | None
+    warnings: list[str]
 
 
 class Metric(TypedDict):
+    """A metric of a variant: mean over cases, one-sided bounds, and how many cases lack a value that they should have."""
+
     n: int
     missing: int
     mean: float | None
     low: float | None
     high: float | None
+    direction: Literal["maximize", "minimize"]
+    unit: str | None
 
 
 class Variant(TypedDict):
@@ -102,18 +118,62 @@ class Variant(TypedDict):
     rag_config: str | None
     tool_config: str | None
     endpoint: str
+    bundle: str
+    pins: dict[str, str]
+    cells: Cells
     cost_usd: float
+    judge_cost_usd: float
     metrics: dict[str, Metric]
 
 
-class Run(TypedDict):
+class Candidate(TypedDict):
     id: str
-    status: Literal["queued", "running", "done", "budget", "cancelled", "failed"]
+    bundle: str
+    variants: list[str]
+
+
+RunStatus = Literal["queued", "running", "done", "budget", "cancelled", "failed"]
+RESTING = ("done", "budget", "cancelled", "failed")
+
+
+class Run(TypedDict):
+    """A run. Known answers cost nothing; `errors` counts errored cells by kind."""
+
+    id: str
+    status: RunStatus
     suite: str
-    cells: dict[str, int]
+    cells: Cells
     cost_usd: float
-    candidates: list[dict[str, Any]]
+    candidates: list[Candidate]
     variants: list[Variant]
+    judge_cost_usd: float
+    dataset: str
+    cases: int
+    repeats: int
+    budget_usd: float | None
+    estimated_cost_usd: float | None
+    errors: dict[str, int]
+    warnings: list[str]
+    reason: str | None
+    pins: dict[str, str]
+    created_by: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class RunSummary(TypedDict):
+    """A run in a list."""
+
+    id: str
+    status: RunStatus
+    suite: str
+    cells: Cells
+    cost_usd: float
+    candidates: list[str]
+    created_by: str
+    created_at: str
+    finished_at: str | None
 
 
 class Answer(TypedDict):
@@ -121,18 +181,33 @@ class Answer(TypedDict):
     parsed: Any
     tool_calls: list[dict[str, Any]] | None
     finish_reason: str | None
-    usage: dict[str, Any] | None
+    usage: dict[str, int] | None
     cost_usd: float | None
     latency_ms: float | None
+    context: str | None
+    model: str | None
+
+
+class CellAnswer(Answer):
+    """`cached`: this run did not pay for it."""
+
     cached: bool
+
+
+class Generated(Answer):
+    """A single answer. `failed` is the model's own fault and says why in `error`."""
+
+    status: Literal["answered", "failed"]
+    error: str | None
 
 
 class Score(TypedDict):
     value: float | None
     passed: bool | None
     label: str | None
-    status: str
+    status: Literal["ok", "error", "unscored", "skipped"]
     explanation: str
+    evidence: Any
 
 
 class Result(TypedDict):
@@ -142,9 +217,13 @@ class Result(TypedDict):
     case: str
     repeat: int
     status: str
-    answer: Answer | None
+    answer: CellAnswer | None
     error: str | None
+    error_kind: str | None
     scores: dict[str, Score]
+    inputs: dict[str, Any]
+    reference: Any
+    tags: list[str]
 
 
 class PairedMetric(TypedDict):
@@ -161,26 +240,67 @@ class PairedMetric(TypedDict):
     p_mcnemar: float | None
 
 
-Flip = TypedDict("Flip", {"case": str, "metric": str, "from": float, "to": float})
+Flip = TypedDict("Flip", {"case": str, "metric": str, "from": float, "to": float, "candidate": str, "baseline": str})
 
 
 class Comparison(TypedDict):
-    """Paired by case: positive differences favour the candidate."""
+    """Paired by case: `difference` is candidate minus baseline. `paired` are the pairs of variants, candidate first."""
 
     candidate: str
     baseline: str
     metrics: list[PairedMetric]
     flips: list[Flip]
+    paired: list[tuple[str, str]]
+
+
+class Extension(TypedDict):
+    """The next look of a gate: that many repeats per case and side."""
+
+    repeats: int
 
 
 class Verdict(TypedDict):
-    """A gate's verdict and what it rests on."""
+    """A gate's verdict and what it rests on; `extend` while more repeats could decide."""
 
+    id: str
     verdict: Literal["pass", "fail", "inconclusive"]
+    stage: str
     rules: list[dict[str, Any]]
-    pins: NotRequired[dict[str, Any]]
-    looks: NotRequired[Any]
-    tries: NotRequired[Any]
+    pins: dict[str, str]
+    looks: int
+    tries: int
+    policy: str
+    candidate: str
+    baseline: str | None
+    name: str
+    exit_code: int
+    headline: str
+    extend: Extension | None
+    created_at: str
+
+
+class SyncItem(TypedDict):
+    """What happens to one artifact. `version` is the number it has afterwards; null for a draft."""
+
+    kind: str
+    name: str
+    path: str | None
+    action: Literal["create", "update", "unchanged", "archive", "conflict"]
+    reason: str
+    from_version: int | None
+    version: int | None
+    digest: str
+    content: dict[str, Any]
+
+
+class SyncResult(TypedDict):
+    """Items in the order of their dependencies; `environments` and `project` are the project file's."""
+
+    mode: Literal["plan", "apply", "draft"]
+    items: list[SyncItem]
+    environments: dict[str, Any]
+    project: str | None
+    ignored: list[dict[str, str]]
 
 
 class KeyCreated(TypedDict):

@@ -44,7 +44,10 @@ async def evaluate(session: Session, client: AsyncClient) -> dict[str, Any]:
                 "calls": sum(v["cells"]["answered"] + v["cells"]["failed"] for v in variants),
                 "cells": sum(v["cells"]["planned"] for v in variants),
                 "cost_usd": sum(v["cost_usd"] for v in variants),
-                "flips": {"worse": sum(f.after < f.before for f in found), "better": sum(f.after > f.before for f in found)},
+                "flips": {
+                    "worse": sum(f.after < f.before for f in found),
+                    "better": sum(f.after > f.before for f in found),
+                },
             }
         )
     baseline = [v for v in run["variants"] if v["candidate"] == "baseline"]
@@ -75,11 +78,18 @@ async def gate(client: AsyncClient, evaluated: dict[str, Any]) -> dict[str, Any]
     """
     run = evaluated["run"]
     large, small = (e["endpoint"].partition("@")[0] for e in evaluated["baseline"]["endpoints"])
-    changes = [
-        {"name": "no-op edit", "candidate": f"{run}/c2:{large}", "baseline": f"{run}/baseline:{large}", "neutral": True},
+    changes: list[dict[str, Any]] = [
+        {
+            "name": "no-op edit",
+            "candidate": f"{run}/c2:{large}",
+            "baseline": f"{run}/baseline:{large}",
+            "neutral": True,
+        },
         {"name": "real regression", "candidate": f"{run}/baseline:{small}", "baseline": f"{run}/baseline:{large}"},
     ]
-    answer: dict[str, Any] = await client.gates.backtest(METRIC, changes, margin=evaluated["margin"], size=SIZE, suites=SUITES)
+    answer: dict[str, Any] = await client.gates.backtest(
+        METRIC, changes, margin=evaluated["margin"], size=SIZE, suites=SUITES
+    )
     return answer
 
 

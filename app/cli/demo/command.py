@@ -47,7 +47,9 @@ async def _play(session: Session) -> dict[str, Any]:
     home = _emptied(HOME.absolute())
     root = main.example_project()
     async with main.running_devmodel() as url:
-        environ = {name: value for name, value in session.settings.environ.items() if not name.startswith("PROMPTWARD_")}
+        environ = {
+            name: value for name, value in session.settings.environ.items() if not name.startswith("PROMPTWARD_")
+        }
         settings = Settings.read({**environ, "PROMPTWARD_HOME": str(home), DEVMODEL_URL: url})
         async with (
             main.embedded(settings) as service,
@@ -66,8 +68,10 @@ async def _play(session: Session) -> dict[str, Any]:
 def _emptied(home: Path) -> Path:
     """A fresh home; only a folder that an earlier demo made (or an empty one) is emptied."""
     if home.exists():
-        if (home / PROJECT_FILE).exists() or not (home / "promptward.db").exists() and any(home.iterdir()):
-            raise UserError(f"{home} holds something that is not an earlier demo; move it away, or run the demo in another folder")
+        if (home / PROJECT_FILE).exists() or (not (home / "promptward.db").exists() and any(home.iterdir())):
+            raise UserError(
+                f"{home} holds something that is not an earlier demo; move it away, or run the demo in another folder"
+            )
         shutil.rmtree(home)
     home.mkdir(parents=True)
     return home

@@ -82,7 +82,7 @@ def _plot(act: dict[str, Any]) -> Iterator[str]:
     high = max(0.0, *(r["high"] for _, r, _ in rows)) + 0.03
 
     def x(value: float) -> float:
-        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - 20)
+        return float(LEFT + (value - low) / (high - low) * (WIDTH - LEFT - 20))
 
     height = ROW * len(rows) + 50
     yield f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='Paired differences with their intervals, against the margin'>"
@@ -91,7 +91,9 @@ def _plot(act: dict[str, Any]) -> Iterator[str]:
         yield f"<text x='{x(value):.1f}' y='12' text-anchor='middle' class='soft'>{name}</text>"
     for i, (label, row, verdict) in enumerate(rows):
         y = 34 + ROW * i
-        colour = {"pass": "var(--pass)", "fail": "var(--fail)", "inconclusive": "var(--hold)"}.get(verdict, "var(--mark)")
+        colour = {"pass": "var(--pass)", "fail": "var(--fail)", "inconclusive": "var(--hold)"}.get(
+            verdict, "var(--mark)"
+        )
         yield f"<text x='{LEFT - 12}' y='{y + 4}' text-anchor='end'>{escape(label)}</text>"
         yield f"<line x1='{x(row['low']):.1f}' x2='{x(row['high']):.1f}' y1='{y}' y2='{y}' stroke='{colour}' stroke-width='3'/>"
         yield f"<circle cx='{x(row['difference']):.1f}' cy='{y}' r='5' fill='{colour}'/>"
@@ -134,5 +136,11 @@ def _gate(act: dict[str, Any]) -> Iterator[str]:
     yield "<th class='n'>undecided</th><th class='n'>passed</th></tr>"
     for row in act["rows"]:
         yield f"<tr><td>{escape(row['change'])}</td><td class='n'>{points(row['true_change'])}</td><td>{escape(row['gate'])}</td>"
-        yield "".join(f"<td class='n'>{percent(row[key], row['suites'])}</td>" for key in ("blocked", "inconclusive", "passed")) + "</tr>"
+        yield (
+            "".join(
+                f"<td class='n'>{percent(row[key], row['suites'])}</td>"
+                for key in ("blocked", "inconclusive", "passed")
+            )
+            + "</tr>"
+        )
     yield "</table></div>"

@@ -10,7 +10,9 @@ SHOWN_FLIPS = 2
 
 def opening(out: Output) -> None:
     out.line("Promptward demo: a documentation assistant for Promptward itself, offline.")
-    out.line("The two models are the development model's. It is not a language model: it picks sentences out of the context.")
+    out.line(
+        "The two models are the development model's. It is not a language model: it picks sentences out of the context."
+    )
     out.line()
 
 
@@ -26,20 +28,48 @@ def evaluate(out: Output, act: dict[str, Any]) -> None:
         rows.append((act["baseline"]["prompt"], short(entry["endpoint"]), share(entry["mean"]), "", "", "live"))
     for candidate in act["candidates"]:
         for entry in candidate["endpoints"]:
-            rows.append((candidate["prompt"], short(entry["endpoint"]), share(entry["candidate"]), points(entry["difference"]), between(entry), ""))
+            rows.append(
+                (
+                    candidate["prompt"],
+                    short(entry["endpoint"]),
+                    share(entry["candidate"]),
+                    points(entry["difference"]),
+                    between(entry),
+                    "",
+                )
+            )
         overall = candidate["overall"]
-        rows.append(("  " + candidate["title"], "both", share(overall["candidate"]), points(overall["difference"]), between(overall), WORDS[candidate["verdict"]]))
+        rows.append(
+            (
+                "  " + candidate["title"],
+                "both",
+                share(overall["candidate"]),
+                points(overall["difference"]),
+                between(overall),
+                WORDS[candidate["verdict"]],
+            )
+        )
     out.table(["candidate", "model", ">correct", ">difference", ">90 % interval", "verdict"], rows)
     for candidate in act["candidates"]:
-        out.line(f"{candidate['prompt']}: {WORDS[candidate['verdict']]}; {candidate['calls']} calls, {dollars(candidate['cost_usd'])} at the example's prices")
+        out.line(
+            f"{candidate['prompt']}: {WORDS[candidate['verdict']]}; {candidate['calls']} calls, {dollars(candidate['cost_usd'])} at the example's prices"
+        )
         for rule in candidate["rules"]:
             if rule["verdict"] == "fail":
-                out.line(f"  {rule['rule']} {where(rule)}: {points(rule['estimate'])}, at best {points(rule['high'])} on {rule['n']} questions")
-    shown = [flip for flip in act["flips"] if flip["after"] < flip["before"] and flip["candidate"] == act["candidates"][-1]["prompt"]]
+                out.line(
+                    f"  {rule['rule']} {where(rule)}: {points(rule['estimate'])}, at best {points(rule['high'])} on {rule['n']} questions"
+                )
+    shown = [
+        flip
+        for flip in act["flips"]
+        if flip["after"] < flip["before"] and flip["candidate"] == act["candidates"][-1]["prompt"]
+    ]
     if shown:
         last = act["candidates"][-1]
         out.line()
-        out.line(f"{last['prompt']} changed sides on {last['flips']['worse']} answers for the worse and {last['flips']['better']} for the better; two of them:")
+        out.line(
+            f"{last['prompt']} changed sides on {last['flips']['worse']} answers for the worse and {last['flips']['better']} for the better; two of them:"
+        )
     for flip in shown[:SHOWN_FLIPS]:
         out.line(f"  {flip['case']} on {flip['endpoint']}: {flip['inputs'].get('question', '')}")
         out.line(f"    live:       {one_line(flip['baseline_answer'], 110)}")
@@ -48,7 +78,10 @@ def evaluate(out: Output, act: dict[str, Any]) -> None:
 
 
 def gate(out: Output, act: dict[str, Any]) -> None:
-    out.line("ACT TWO: is the gate right? " f"{act['suites']} small suites of {act['size']} questions, drawn from the answers just made")
+    out.line(
+        "ACT TWO: is the gate right? "
+        f"{act['suites']} small suites of {act['size']} questions, drawn from the answers just made"
+    )
     changes = list(dict.fromkeys(row["change"] for row in act["rows"]))
     true = {row["change"]: row["true_change"] for row in act["rows"]}
     names = list(dict.fromkeys(row["gate"] for row in act["rows"]))
@@ -58,7 +91,11 @@ def gate(out: Output, act: dict[str, Any]) -> None:
         cells: list[object] = [name]
         for change in changes:
             row = found[name, change]
-            cells += [percent(row["blocked"], row["suites"]), percent(row["inconclusive"], row["suites"]), percent(row["passed"], row["suites"])]
+            cells += [
+                percent(row["blocked"], row["suites"]),
+                percent(row["inconclusive"], row["suites"]),
+                percent(row["passed"], row["suites"]),
+            ]
         rows.append(cells)
     columns = ["gate"]
     for change in changes:

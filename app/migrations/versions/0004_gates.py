@@ -29,7 +29,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project_id", "id", name="pk_gate_verdict"),
     )
     op.create_index(
-        "ix_gate_verdict_project_id_subject_policy_dataset", "gate_verdict", ["project_id", "subject", "policy", "dataset"]
+        "ix_gate_verdict_project_id_subject_policy_dataset",
+        "gate_verdict",
+        ["project_id", "subject", "policy", "dataset"],
     )
     op.create_index("ix_gate_verdict_project_id_name_dataset", "gate_verdict", ["project_id", "name", "dataset"])
 

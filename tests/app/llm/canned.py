@@ -106,26 +106,31 @@ def slowly(data: bytes, seconds: float) -> Script:
 @asynccontextmanager
 async def canned(*script: Script) -> AsyncIterator[Canned]:
     tasks: set[asyncio.Task[None]] = set()
+    writers: set[asyncio.StreamWriter] = set()
+    made: list[Canned] = []
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
+        writers.add(writer)
         try:
-            await server_of[0].handle(reader, writer)
+            await made[0].handle(reader, writer)
         except asyncio.CancelledError:
-            writer.close()
+            pass  # the test is over
         finally:
             tasks.discard(task)
 
-    server_of: list[Canned] = []
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    server_of.append(Canned(f"http://127.0.0.1:{port}/v1", script))
+    made.append(Canned(f"http://127.0.0.1:{port}/v1", script))
     try:
-        yield server_of[0]
+        yield made[0]
     finally:
         server.close()
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
