@@ -3,17 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-import msgspec
+from app.datasets.schemas import Entry
 
 Op = Literal["add", "remove", "replace"]
-
-
-class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """One line of a manifest."""
-
-    id: str
-    digest: str
-    tags: list[str]
 
 
 class ItemChange(NamedTuple):

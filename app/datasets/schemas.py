@@ -54,6 +54,14 @@ class Item(msgspec.Struct, frozen=True):
     recorded: dict[str, Any] = {}
 
 
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One line of a version's manifest."""
+
+    id: str
+    digest: str
+    tags: list[str]
+
+
 class ItemsContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A dataset as it is sent; the items stay raw until each is read with its place."""
 

@@ -14,9 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.datasets.diff import Entry, ItemChange, changed_items
+from app.datasets.diff import ItemChange, changed_items
 from app.datasets.parsing import MAX_PROBLEMS, Parsed, schema_problems, several
-from app.datasets.schemas import Item
+from app.datasets.schemas import Entry, Item
 from app.datasets.tables import ItemRow, ManifestPartRow
 from app.kit.clock import Clock, utc_now
 from app.kit.db import batched_by_variables, insert_rows
