@@ -40,13 +40,12 @@ async def got(client: httpx2.AsyncClient, url: str, **params: Any) -> Any:
 async def items_of(client: httpx2.AsyncClient, url: str, **params: Any) -> list[Any]:
     """All items of a list, page after page."""
     found: list[Any] = []
-    cursor: dict[str, Any] = {}
     while True:
-        page = await got(client, url, **params, **cursor)
+        page = await got(client, url, **params)
         found += page["items"]
         if page["next_cursor"] is None:
             return found
-        cursor = {"cursor": page["next_cursor"]}
+        params = {**params, "cursor": page["next_cursor"]}
 
 
 def problem(answer: httpx2.Response) -> tuple[int, str, list[str]]:
