@@ -32,13 +32,20 @@ class Output:
     def data(self, value: Any) -> None:
         """The result as JSON, when that was asked for."""
         if self.as_json:
-            text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-            print(text)
+            print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), flush=True)
 
     def line(self, text: str = "") -> None:
         """A line of the result; never wrapped, nothing in it is markup."""
         if not self.as_json:
-            print(text)
+            print(text, flush=True)
+
+    def styled(self, text: str, style: str) -> None:
+        """The same with a style on a terminal."""
+        if self.as_json:
+            return
+        from rich.text import Text
+
+        self.console.print(Text(text, style), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A remark for people, on stderr."""

@@ -70,6 +70,7 @@ class ActiveRun:
         self.errors: dict[str, int] = {}
         self.cost_nano = 0
         self.calls: deque[float] = deque()
+        self.asked: dict[str, asyncio.Future[Answer]] = {}
 
     def called(self) -> None:
         now = monotonic()
@@ -252,6 +253,27 @@ class Engine:
 
     async def _answer(self, run: ActiveRun, cell: Cell, key: str, item: Item) -> None:
         """One call, and the cell's end."""
+        if (asked := run.asked.get(key)) is not None:
+            # Two variants that ask the same: one call answers both.
+            try:
+                answer = await asyncio.shield(asked)
+            except DomainError as error:
+                self._lost(run, cell, key, error)
+                return
+            judging = await self._judge(run, [(cell, item, answer)], {}, {cell: key})
+            status = "failed" if answer.status == "failed" else "cached"
+            self._end(run, Ended(cell, key, status, answer, False, judging[cell], frozenset(judging[cell]), item=item))
+            return
+        asked = run.asked[key] = asyncio.get_running_loop().create_future()
+        asked.add_done_callback(_seen)
+        try:
+            await self._call(run, cell, key, item, asked)
+        finally:
+            if not asked.done():
+                asked.cancel()
+                run.asked.pop(key, None)
+
+    async def _call(self, run: ActiveRun, cell: Cell, key: str, item: Item, asked: "asyncio.Future[Answer]") -> None:
         bundle = run.bundles[cell.variant_no]
         case = CaseInput(item.inputs, item.history, item.recorded or None)
         reserved = reservation(bundle, case) if run.budget.limit is not None else 0
@@ -266,16 +288,15 @@ class Engine:
                 return
             answer = await self._generation.generate(bundle, case)
             cost = answer.cost_nano or 0
-        except EndpointError as error:
-            self._end(run, Ended(cell, key, "errored", None, False, {}, error_kind=error.kind, error=error.detail))
-            return
         except DomainError as error:
-            self._end(run, Ended(cell, key, "errored", None, False, {}, error_kind=error.slug, error=error.detail))
+            asked.set_exception(error)
+            self._lost(run, cell, key, error)
             return
         finally:
             run.budget.settle(reserved, cost)
         run.called()
         run.cost_nano += cost
+        asked.set_result(answer)
         judging = await self._judge(run, [(cell, item, answer)], {}, {cell: key})
         self._end(
             run, Ended(cell, key, answer.status, answer, True, judging[cell], frozenset(judging[cell]), item=item)
@@ -330,6 +351,11 @@ class Engine:
                         if number not in kept.get(cell, {}):
                             group.create_task(one(cell, item, answer, number))
         return made
+
+    def _lost(self, run: ActiveRun, cell: Cell, key: str, error: DomainError) -> None:
+        """Infrastructure gave no answer: no score, never a pass."""
+        kind = error.kind if isinstance(error, EndpointError) else error.slug
+        self._end(run, Ended(cell, key, "errored", None, False, {}, error_kind=kind, error=error.detail))
 
     def _end(self, run: ActiveRun, ended: Ended) -> None:
         self._finished.put_nowait((run, ended))
@@ -422,6 +448,12 @@ class Engine:
         run.reason = f"storing results failed: {type(error).__name__}: {error}"
         self._active.pop(run.id, None)
         run.ended.set()
+
+
+def _seen(asked: "asyncio.Future[Answer]") -> None:
+    """Whoever asked has told of the error; nobody else may be waiting for it."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 _STOPPED = Ended(Cell(-1, -1, -1), "", "cancelled", None, False, {})

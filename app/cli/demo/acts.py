@@ -73,8 +73,8 @@ async def gate(client: AsyncClient, evaluated: dict[str, Any]) -> dict[str, Any]
     """Act two: from the answers just made, many small suites for a change that does nothing and for a real regression.
 
     The change that does nothing compares the live prompt with the better one in both orders, so that answers change as
-    much as they do in practice and the mean difference is exactly zero. The regression is the live prompt on the smaller
-    model in place of the larger one.
+    much as they do in practice and the mean difference is exactly zero. The regression puts the live prompt on the smaller
+    model in the place of the better prompt on the larger one.
     """
     run = evaluated["run"]
     large, small = (e["endpoint"].partition("@")[0] for e in evaluated["baseline"]["endpoints"])
@@ -85,7 +85,7 @@ async def gate(client: AsyncClient, evaluated: dict[str, Any]) -> dict[str, Any]
             "baseline": f"{run}/baseline:{large}",
             "neutral": True,
         },
-        {"name": "real regression", "candidate": f"{run}/baseline:{small}", "baseline": f"{run}/baseline:{large}"},
+        {"name": "real regression", "candidate": f"{run}/baseline:{small}", "baseline": f"{run}/c2:{large}"},
     ]
     answer: dict[str, Any] = await client.gates.backtest(
         METRIC, changes, margin=evaluated["margin"], size=SIZE, suites=SUITES

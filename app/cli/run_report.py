@@ -1,0 +1,94 @@
+"""A finished run as tables: what each variant scored, and how each candidate stands against the baseline."""
+
+from collections.abc import Mapping
+
+from promptward import AsyncClient
+from promptward.shapes import Cells, Metric, PairedMetric, Run
+
+from app.cli.exits import Exit
+from app.cli.output import Output, dollars, shown
+
+BASELINE = "baseline"
+
+
+def exit_code(run: Run) -> Exit:
+    """A run is no gate: what its scores are never decides the code, only whether it could be finished."""
+    match run["status"]:
+        case "budget":
+            return Exit.BUDGET
+        case "cancelled":
+            return Exit.INTERRUPTED
+        case "failed":
+            return Exit.TROUBLE
+        case _:
+            return Exit.TROUBLE if run["cells"]["errored"] else Exit.PASS
+
+
+async def show(out: Output, client: AsyncClient, run: Run) -> None:
+    """Prints a run; with a baseline also every candidate's comparison with it."""
+    candidates = [c["id"] for c in run["candidates"] if c["id"] != BASELINE]
+    compared = len(candidates) < len(run["candidates"])
+    comparisons = [
+        await client.runs.comparison(run["id"], candidate=candidate, baseline=BASELINE)
+        for candidate in (candidates if compared else [])
+    ]
+    out.data({**run, "comparisons": comparisons})
+    _metrics(out, run)
+    if comparisons:
+        rows = [
+            [comparison["candidate"], *paired_row(metric)]
+            for comparison in comparisons
+            for metric in comparison["metrics"]
+            if metric["slice"] is None
+        ]
+        out.table(["candidate", *PAIRED_COLUMNS], rows)
+    out.line(f"{run['status']}: {told(run['cells'])}; {dollars(run['cost_usd'])} for answers, {dollars(run['judge_cost_usd'])} for judging")
+    if run["reason"]:
+        out.note(run["reason"])
+    if run["errors"]:
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in run["errors"].items())
+        out.note(f"errored cells ({kinds}) have no score; see: promptward results {run['id']} --status errored")
+
+
+PAIRED_COLUMNS = ["metric", ">n", ">baseline", ">candidate", ">difference", ">low", ">high", ">p worse", ">p McNemar"]
+
+
+def paired_row(metric: PairedMetric) -> list[object]:
+    """The figures of `PAIRED_COLUMNS`."""
+    numbers = (metric["baseline"], metric["candidate"])
+    signed = (metric["difference"], metric["low"], metric["high"])
+    chances = (metric["p_worse"], metric["p_mcnemar"])
+    return [
+        metric["metric"],
+        metric["n"],
+        *(shown(n) for n in numbers),
+        *("-" if n is None else f"{n:+.4g}" for n in signed),
+        *("-" if p is None else f"{p:.3g}" for p in chances),
+    ]
+
+
+def told(cells: Cells | Mapping[str, int]) -> str:
+    """Counters as a sentence; those that are zero are left out."""
+    counts = dict(cells)
+    planned = counts.pop("planned")
+    parts = [f"{count} {name}" for name, count in counts.items() if count]
+    return f"{planned} cells" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _metrics(out: Output, run: Run) -> None:
+    names = list(dict.fromkeys(name for variant in run["variants"] for name in variant["metrics"]))
+    columns = ["variant", "prompt", "endpoint", *(f">{name}" for name in names), ">cost"]
+    rows = [
+        [v["id"], v["prompt"], v["endpoint"], *(_cell(v["metrics"].get(name)) for name in names), dollars(v["cost_usd"])]
+        for v in run["variants"]
+    ]
+    out.table(columns, rows)
+
+
+def _cell(metric: Metric | None) -> str:
+    if metric is None or metric["mean"] is None:
+        return "-"
+    text = shown(metric["mean"])
+    if metric["low"] is not None and metric["high"] is not None:
+        text += f" [{shown(metric['low'])}, {shown(metric['high'])}]"
+    return text + (f" ({metric['missing']} missing)" if metric["missing"] else "")

@@ -1,0 +1,51 @@
+"""`promptward serve`: the service in this process."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+import click
+
+from app.cli.command import Session
+from app.cli.connection import same_errors
+from app.cli.exits import Exit, UserError
+
+
+@click.command()
+@click.option("--host", help="Where to listen; PROMPTWARD_HOST by default.")
+@click.option("--port", type=click.IntRange(0, 65535), help="PROMPTWARD_PORT by default; 0 takes a free one.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
+@click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
+def serve(host: str | None, port: int | None, as_json: bool, debug: bool) -> int:
+    """Run the service until SIGTERM or Ctrl-C; requests in flight are finished first.
+
+    The first start prints an admin key to stderr, once.
+    """
+    del debug  # read by the outermost place
+    session = Session(as_json=as_json)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = dataclasses.replace(session.settings, **given)
+    from app import main
+
+    def started(url: str) -> None:
+        session.out.data({"url": url})
+        session.out.line(f"Promptward answers at {url}")
+
+    def first_key(key: str) -> None:
+        session.out.note(f"The first admin key, shown only this once: {key}")
+
+    with same_errors(), asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        try:
+            runner.run(main.serve(settings, started, first_key))
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            raise UserError(f"{where} cannot be listened on: {error.strerror or error}") from error
+    return Exit.PASS
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return None
+    return uvloop.new_event_loop
