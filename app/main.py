@@ -37,9 +37,9 @@ from app.kit.db import Sessions, make_engine, make_sessions, provide_session
 from app.kit.errors import DomainError, UnavailableError
 from app.kit.sockets import listening_socket
 from app.llm.service import LLM
-from app.llm.tokens import Tokens
 from app.migrations import runner
 from app.registry import controller as registry
+from app.registry import scorers
 from app.retrieval.schemas import LoadItems
 from app.retrieval.service import Retrieval
 from app.runs import controller as runs
@@ -124,7 +124,15 @@ def create_app(
     return KeepEncodedSlash(app)
 
 
-ROUTERS = (access.router, registry.router, datasets.router, generation.router, runs.router, gates.router)
+ROUTERS = (
+    access.router,
+    registry.router,
+    scorers.router,
+    datasets.router,
+    generation.router,
+    runs.router,
+    gates.router,
+)
 
 
 @asynccontextmanager
@@ -143,8 +151,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.retrieval = Retrieval(_corpus_loader(state.sessions))
         stack.push_async_callback(state.retrieval.close)
         state.generation = Generation(state.llm, state.retrieval)
-        state.tokens = Tokens(settings.environ)
-        set_counter(state.tokens.count)
+        set_counter(state.llm.tokens.count)
         state.runs = Runs(state.sessions, state.llm, state.generation, state.clock)
         await state.runs.start()
         stack.push_async_callback(state.runs.close)

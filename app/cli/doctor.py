@@ -47,7 +47,9 @@ async def doctor(session: Session, endpoints: bool) -> int:
 
 def _python() -> Finding:
     needed = ".".join(str(n) for n in NEEDED_PYTHON)
-    return Finding("python", sys.version_info >= NEEDED_PYTHON, platform.python_version(), f"install Python {needed} or newer")
+    return Finding(
+        "python", sys.version_info >= NEEDED_PYTHON, platform.python_version(), f"install Python {needed} or newer"
+    )
 
 
 def _disk(home: Path) -> Finding:
@@ -78,4 +80,6 @@ async def _endpoint(client: AsyncClient, name: str) -> Finding:
         answer = await client.generate(PROBE, name)
     except PromptwardError as error:
         return Finding(f"endpoint {name}", False, error.detail, "see the message")
-    return Finding(f"endpoint {name}", answer["status"] == "answered", answer["error"] or f"{answer['latency_ms']:.0f} ms")
+    return Finding(
+        f"endpoint {name}", answer["status"] == "answered", answer["error"] or f"{answer['latency_ms']:.0f} ms"
+    )

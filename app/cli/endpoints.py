@@ -5,7 +5,9 @@ from app.cli.artifacts import split
 from app.cli.command import Session, common
 from app.cli.output import dollars
 
-PROBE = {"content": {"messages": [{"role": "user", "content": "Reply with the word OK."}], "params": {"max_tokens": 16}}}
+PROBE = {
+    "content": {"messages": [{"role": "user", "content": "Reply with the word OK."}], "params": {"max_tokens": 16}}
+}
 
 
 @click.group()

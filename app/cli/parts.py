@@ -71,7 +71,9 @@ class Parts(NamedTuple):
             return self.names.get((kind, word), word)
         found = self.paths.get((kind, path))
         if found is None:
-            raise UserError(f"{word} is no {part} of the project in {find_root(path.parent)}; is its name or folder right?")
+            raise UserError(
+                f"{word} is no {part} of the project in {find_root(path.parent)}; is its name or folder right?"
+            )
         return found
 
     def candidate(self, parts: dict[str, str]) -> dict[str, Any]:

@@ -77,9 +77,7 @@ async def results(
 @click.option("--baseline", help="Likewise, or `<run>/<id>` of another run; by default the run's baseline.")
 @click.option("--slices", is_flag=True, help="Also every tag apart.")
 @common
-async def compare(
-    session: Session, run_id: str, candidate: str | None, baseline: str | None, slices: bool
-) -> None:
+async def compare(session: Session, run_id: str, candidate: str | None, baseline: str | None, slices: bool) -> None:
     """Compare two candidates or variants, paired by case, and show the cases that changed sides."""
     async with session.client() as client:
         found = await client.runs.comparison(run_id, candidate=candidate, baseline=baseline)

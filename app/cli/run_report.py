@@ -42,7 +42,9 @@ async def show(out: Output, client: AsyncClient, run: Run) -> None:
             if metric["slice"] is None
         ]
         out.table(["candidate", *PAIRED_COLUMNS], rows)
-    out.line(f"{run['status']}: {told(run['cells'])}; {dollars(run['cost_usd'])} for answers, {dollars(run['judge_cost_usd'])} for judging")
+    out.line(
+        f"{run['status']}: {told(run['cells'])}; {dollars(run['cost_usd'])} for answers, {dollars(run['judge_cost_usd'])} for judging"
+    )
     if run["reason"]:
         out.note(run["reason"])
     if run["errors"]:
@@ -79,7 +81,13 @@ def _metrics(out: Output, run: Run) -> None:
     names = list(dict.fromkeys(name for variant in run["variants"] for name in variant["metrics"]))
     columns = ["variant", "prompt", "endpoint", *(f">{name}" for name in names), ">cost"]
     rows = [
-        [v["id"], v["prompt"], v["endpoint"], *(_cell(v["metrics"].get(name)) for name in names), dollars(v["cost_usd"])]
+        [
+            v["id"],
+            v["prompt"],
+            v["endpoint"],
+            *(_cell(v["metrics"].get(name)) for name in names),
+            dollars(v["cost_usd"]),
+        ]
         for v in run["variants"]
     ]
     out.table(columns, rows)

@@ -24,7 +24,9 @@ async def list_runs(session: Session, status: str | None, suite: str | None, lim
     async with session.client() as client:
         page = await client.runs.list(status=status, suite=suite, limit=limit)
     session.out.data(page["items"])
-    rows = [[r["id"], r["status"], r["suite"], r["candidates"], told(r["cells"]), r["created_at"]] for r in page["items"]]
+    rows = [
+        [r["id"], r["status"], r["suite"], r["candidates"], told(r["cells"]), r["created_at"]] for r in page["items"]
+    ]
     session.out.table(["run", "status", "suite", "candidates", "cells", "created at"], rows)
 
 

@@ -1,8 +1,6 @@
 import click
 
 from app.cli.command import Session, common
-from app.cli.exits import UserError
-from app.cli.output import shown
 
 
 @click.command()

@@ -61,7 +61,9 @@ async def try_(
 
         async def ask(column: _Column, said: Callable[[str], None]) -> None:
             try:
-                async with aclosing(client.generate_stream(candidate["prompt"], asked[column.endpoint], **rest)) as pieces:
+                async with aclosing(
+                    client.generate_stream(candidate["prompt"], asked[column.endpoint], **rest)
+                ) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, str):
                             column.text += piece

@@ -85,4 +85,4 @@ class Scorers(Group[Mode]):
     @operation
     async def list(self) -> Any:
         """All scorers with the schemas of their arguments."""
-        return await self._core.json("GET", "/api/v1/scorers")
+        return (await self._core.json("GET", "/api/v1/scorers"))["items"]

@@ -1,7 +1,9 @@
 """What a kind of artifact declares; everything else (versions, digests, labels, diff, sync, audit) it gets for free."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -63,7 +65,7 @@ class Kind:
         try:
             content = msgspec.convert(data, self.content)
         except msgspec.ValidationError as error:
-            raise invalid(error, pointer) from error
+            raise invalid(error, pointer, self.content) from error
         if problems := [FieldError(pointer + p.pointer, p.detail) for p in self.problems(content)]:
             raise InvalidContentError("; ".join(f"{p.pointer}: {p.detail}" for p in problems), problems)
         return content
@@ -75,6 +77,7 @@ def escape(part: str) -> str:
 
 
 _NOTHING = object()
+_UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 
 
 def schema_problems(schema: dict[str, Any], pointer: str, instance: Any = _NOTHING) -> Iterable[FieldError]:
@@ -105,9 +108,29 @@ def template_problems(source: str, pointer: str, known: Iterable[str] | None = N
             yield FieldError(pointer, f"there is no variable {name!r} here; there is {' and '.join(sorted(known))}")
 
 
-def invalid(error: msgspec.ValidationError, pointer: str = "") -> InvalidContentError:
-    """msgspec's message (``Expected `int`, got `str` - at `$.a[0].b` ``) as an error with a JSON pointer."""
+def invalid(
+    error: msgspec.ValidationError, pointer: str = "", known: type[msgspec.Struct] | None = None
+) -> InvalidContentError:
+    """msgspec's message (``Expected `int`, got `str` - at `$.a[0].b` ``) as an error with a JSON pointer.
+
+    With `known`, an unknown field is compared with the fields that this Struct and those within it have.
+    """
     from app.kit.problems import field_error
 
     field = field_error(error, pointer)
+    if known is not None and (named := _UNKNOWN.search(field.detail)):
+        field = FieldError(field.pointer, field.detail + _near(named[1], known))
     return InvalidContentError(f"{field.pointer or '/'}: {field.detail}", [field])
+
+
+def _near(name: str, struct: type[msgspec.Struct]) -> str:
+    from rapidfuzz import process
+
+    found = process.extractOne(name, _fields_within(struct), score_cutoff=70)
+    return f"; did you mean `{found[0]}`?" if found else ""
+
+
+@cache
+def _fields_within(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    _, definitions = msgspec.json.schema_components([struct])
+    return tuple(sorted({name for part in definitions.values() for name in part.get("properties", {})}))

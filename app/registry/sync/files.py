@@ -101,7 +101,7 @@ class _Reader:
         try:
             settings = msgspec.convert(document.data, ProjectFile)
         except msgspec.ValidationError as error:
-            self._add(PROJECT_FILE, document, invalid(error).errors)
+            self._add(PROJECT_FILE, document, invalid(error, known=ProjectFile).errors)
             return
         if found := list(project_file.problems(settings)):
             self._add(PROJECT_FILE, document, found)

@@ -41,7 +41,7 @@ def refused(plural: str, content: dict[str, Any], pointer: str, words: str) -> N
         ({"response_format": {"type": "xml"}}, "/response_format/type", "json_schema"),
         ({"response_format": {"type": "json_schema"}}, "/response_format/json_schema", "schema"),
         ({"tags": ["x" * 61]}, "/tags/0", "60"),
-        ({"tagz": []}, "/tagz", "unknown field `tagz`"),
+        ({"tagz": []}, "/tagz", "unknown field `tagz`; did you mean `tags`?"),
         ({"rag": 3}, "/rag", "Expected `str | null`"),
     ],
 )

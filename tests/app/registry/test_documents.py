@@ -1,0 +1,100 @@
+import time
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.registry.sync.documents import DocumentError, load
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("a: no\nb: on\nc: Yes", {"a": "no", "b": "on", "c": "Yes"}),
+        ("a: 2024-01-01\nb: 12:30:45", {"a": "2024-01-01", "b": "12:30:45"}),
+        (
+            "a: 1\nb: -2.5\nc: 1e3\nd: 0x10\ne: 1_000\nf: 010",
+            {"a": 1, "b": -2.5, "c": 1000.0, "d": "0x10", "e": "1_000", "f": 10},
+        ),
+        ("a: true\nb: null\nc: ~\nd:\ne: 'null'", {"a": True, "b": None, "c": None, "d": None, "e": "null"}),
+        ("1: x\ntrue: y", {"1": "x", "true": "y"}),
+        ("a: |\n  one\n  two\nb: >-\n  three\n  four", {"a": "one\ntwo\n", "b": "three four"}),
+        ("a: &x [1, 2]\nb: *x", {"a": [1, 2], "b": [1, 2]}),
+        ("d: &d {p: 1, q: 2}\ne:\n  <<: *d\n  q: 3", {"d": {"p": 1, "q": 2}, "e": {"p": 1, "q": 3}}),
+        ('{"a": [1, null, "x"], "b": {}}', {"a": [1, None, "x"], "b": {}}),
+        ("# only a list\n- a\n- [b, {c: d}]", ["a", ["b", {"c": "d"}]]),
+        ("!!str 5", "5"),
+    ],
+)
+def test_yaml_is_read_as_json_data(text: str, data: Any) -> None:
+    assert load(text).data == data
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("  \n", "empty"),
+        ("# nothing", "nothing but comments"),
+        ("a: 1\nb:\n  c: 1\n  c: 2", "line 4, column 3: the key 'c' stands at line 3 already"),
+        ("a: [1", "line 2"),
+        ("a:\n\t- b", "line 2"),
+        ("a: b: c", "line 1, column 5"),
+        ("a: 1\n---\nb: 2", "line 2, column 1: a second document begins"),
+        ("x: !!python/object/apply:os.system [id]", "the tag"),
+        ("x: !!binary aGk=", "the tag"),
+        ("x: *nowhere", "*nowhere refers to itself, or to nothing above it"),
+        ("- &a [*a]", "*a refers to itself"),
+        ("? [a]\n: b", "a key is a text"),
+        ("a: x\x07y", "U+0007"),
+        ("e: {<<: 3}", "takes in mappings"),
+    ],
+)
+def test_what_is_no_plain_data_is_refused_with_its_line(text: str, words: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        load(text)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
+        + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30)),
+        "[" * 100_000,
+        "{a: " * 50_000,
+        "- x\n" * 300_000,
+    ],
+)
+def test_a_bomb_is_refused_within_a_second(bomb: str) -> None:
+    began = time.process_time()
+    with pytest.raises(DocumentError):
+        load(bomb)
+    assert time.process_time() - began < 1.0
+
+
+def test_every_value_has_its_line() -> None:
+    document = load(
+        "messages:\n  - role: user\n    content: |\n      a\n      b\n  - {role: system,\n     content: x}\n"
+    )
+    assert document.line("/messages/0/content") == 3
+    assert document.line("/messages/1/content") == 7
+    assert document.line("/messages/1/content/deeper/still") == 7
+    assert document.line("") == 1
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.lists(json_values, max_size=4))
+def test_what_pyyaml_writes_is_read_back(value: list[Any]) -> None:
+    """Quoted, because PyYAML writes for readers of YAML 1.1."""
+    text = yaml.safe_dump(value, default_style=None, allow_unicode=False)
+    if "!!binary" not in text:
+        assert load(text).data == value
