@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from typing import Any
 
 import click
 
@@ -20,7 +21,7 @@ from app.cli.exits import UserError
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which requests fail.")
 @click.option("--api-key", help="Ask for this key.")
 @common
-async def devmodel(session: Session, host: str, port: int, **conditions: float | str | None) -> None:
+async def devmodel(session: Session, host: str, port: int, **conditions: Any) -> None:
     """Run a small OpenAI-compatible server for offline use. It is NOT a language model.
 
     It picks sentences out of the context in the prompt, judges by overlap of words, and calls tools by their

@@ -62,7 +62,7 @@ def report(error: BaseException, *, as_json: bool) -> int:
         return error.code if isinstance(error.code, int) else Exit.TROUBLE
     if isinstance(error, BrokenPipeError):
         # The reader of our output (such as `head`) has what it wanted. Python must not try to flush the rest at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return Exit.PASS
     code = exit_code(error)
     problem = _problem(error)

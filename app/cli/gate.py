@@ -7,7 +7,7 @@ from promptward import FieldProblem, PromptwardError
 
 from app.cli.command import Session, common
 from app.cli.exits import UserError
-from app.cli.project import packed
+from app.cli.project import File, packed
 from app.settings import PROJECT_FILE
 
 SENT_AS = "prompts/policy.policy.yaml"
@@ -24,7 +24,7 @@ def gate() -> None:
 async def lint(session: Session, file: Path) -> None:
     """Check a policy file, or every policy in a promptward.yaml. Nothing is kept."""
     path = PROJECT_FILE if file.name == PROJECT_FILE else SENT_AS
-    sent = packed(path, file.read_bytes())
+    sent = _read(file, path)
     async with session.client() as client:
         try:
             found = await client.sync([sent.payload()], "plan")
@@ -41,3 +41,7 @@ async def lint(session: Session, file: Path) -> None:
     for name, content in named:
         count = len(content.get("rules", []))
         session.out.line(f"{name}: valid, {count} rule{'s' * (count != 1)}")
+
+
+def _read(file: Path, path: str) -> File:
+    return packed(path, file.read_bytes())

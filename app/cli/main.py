@@ -59,7 +59,7 @@ class Program(click.Group):
         command = self.get_command(ctx, name)
         return command.get_short_help_str(100) if command else ""
 
-    def main(  # type: ignore[override]  # this one never returns, whatever the mode
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,

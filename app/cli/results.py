@@ -1,8 +1,10 @@
 """`promptward results`, `compare` and `export`: reading a run."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import click
 from promptward.runs import ExportFormat, Filters
@@ -98,20 +100,27 @@ async def export(session: Session, run_id: str, file: Path) -> None:
     kind = FORMATS.get(file.suffix.lower())
     if kind is None:
         raise UserError(f"{file}: the ending says the format; use {', '.join(FORMATS)}")
+    size = 0
+    async with session.client() as client:
+        with _replacing(file) as target:
+            async for piece in client.runs.export(run_id, cast("ExportFormat", kind)):
+                size += target.write(piece)
+    session.out.data({"file": str(file), "format": kind, "bytes": size})
+    session.out.line(f"wrote {file} ({size:,} bytes)")
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the name of `file` once it is whole."""
     unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         with unfinished.open("wb") as target:
-            async with session.client() as client:
-                async for piece in client.runs.export(run_id, cast("ExportFormat", kind)):
-                    target.write(piece)
+            yield target
         unfinished.replace(file)
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    size = file.stat().st_size
-    session.out.data({"file": str(file), "format": kind, "bytes": size})
-    session.out.line(f"wrote {file} ({size:,} bytes)")
 
 
 def _flips(out: Output, rows: list[list[object]]) -> None:
@@ -131,5 +140,5 @@ def _scores(result: Result) -> str:
 
 def _text(result: Result) -> str:
     answer = result["answer"]
-    text = " ".join(((answer or {}).get("text") or result["error"] or "").split())
+    text = " ".join(((answer["text"] if answer else None) or result["error"] or "").split())
     return text if len(text) <= TEXT else text[: TEXT - 1] + "…"

@@ -23,8 +23,10 @@ def serve(host: str | None, port: int | None, as_json: bool, debug: bool) -> int
     """
     del debug  # read by the outermost place
     session = Session(as_json=as_json)
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = dataclasses.replace(session.settings, **given)
+    settings = session.settings
+    settings = dataclasses.replace(
+        settings, host=settings.host if host is None else host, port=settings.port if port is None else port
+    )
     from app import main
 
     def started(url: str) -> None:

@@ -56,7 +56,7 @@ async def try_(
         rest = Generation(variables=variables)
         for part in ("rag_config", "tool_config"):
             if part in candidate:
-                rest[part] = candidate[part]  # type: ignore[literal-required]
+                rest[part] = candidate[part]
         columns = [_Column(word) for word in asked]
 
         async def ask(column: _Column, said: Callable[[str], None]) -> None:

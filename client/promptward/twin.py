@@ -10,7 +10,7 @@ are; taken from a blocking one they run on the client's own event loop, in a thr
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from promptward.core import Core
@@ -117,9 +117,9 @@ class streaming(Generic[P, T]):  # noqa: N801  used as a decorator
         functools.update_wrapper(self, function)  # type: ignore[arg-type]
 
     @overload
-    def __get__(self, group: Group[Async], owner: Any) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, group: Group[Async], owner: Any) -> Callable[P, AsyncGenerator[T, None]]: ...
     @overload
-    def __get__(self, group: Group[Sync], owner: Any) -> Callable[P, Iterator[T]]: ...
+    def __get__(self, group: Group[Sync], owner: Any) -> Callable[P, Generator[T, None, None]]: ...
     @overload
     def __get__(self, group: None, owner: Any) -> "streaming[P, T]": ...
     def __get__(self, group: Any, owner: Any) -> Any:
@@ -129,7 +129,9 @@ class streaming(Generic[P, T]):  # noqa: N801  used as a decorator
             return functools.partial(self._function, group)
         return functools.partial(self._blocking, group._portal, group._asynchronous())
 
-    def _blocking(self, portal: Portal, group: Group[Any], *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+    def _blocking(
+        self, portal: Portal, group: Group[Any], *args: P.args, **kwargs: P.kwargs
+    ) -> Generator[T, None, None]:
         items = self._function(group, *args, **kwargs)
 
         async def step() -> tuple[bool, Any]:
