@@ -49,6 +49,7 @@ from evaluators.tokens import set_counter
 
 __all__ = [
     "DomainError",
+    "check_database",
     "create_app",
     "embedded",
     "example_project",
@@ -56,6 +57,7 @@ __all__ = [
     "running_service",
     "serve",
     "serve_devmodel",
+    "upgrade_database",
 ]
 
 DOCS = "/docs"
@@ -252,6 +254,32 @@ async def serve(settings: Settings, on_start: Callable[[str], None], on_first_ke
             (settings.home / home.ADDRESS_FILE).unlink(missing_ok=True)
         if not server.started:
             raise UnavailableError("the service could not start; the reason was logged above")
+
+
+async def upgrade_database(settings: Settings) -> bool:
+    """Brings the database to this program's schema; returns whether anything was done.
+
+    Raises `ConflictError` when another process uses the home's SQLite file.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.database_url.startswith("sqlite"):
+            stack.enter_context(home.locked(settings.home))
+            _sqlite_folder(settings.database_url)
+        engine = make_engine(settings.database_url)
+        stack.push_async_callback(engine.dispose)
+        return await runner.upgrade(engine)
+
+
+async def check_database(settings: Settings) -> None:
+    """Raises `UnavailableError` unless the database has exactly this program's schema. Makes nothing."""
+    path = settings.database_url.partition("///")[2] if settings.database_url.startswith("sqlite") else ""
+    if path and not Path(path).exists():
+        raise UnavailableError(f"there is no database at {path} yet; run `promptward db upgrade`")
+    engine = make_engine(settings.database_url)
+    try:
+        await runner.check(engine)
+    finally:
+        await engine.dispose()
 
 
 def running_service(settings: Settings) -> home.Address | None:
