@@ -5,7 +5,7 @@ from typing import Any
 
 from promptward.artifacts import PAGE, segment
 from promptward.core import LONG_S
-from promptward.shapes import KeyCreated, Page, Verdict
+from promptward.shapes import KeyCreated, Page, Scorer, Verdict
 from promptward.twin import Group, Mode, operation, streaming
 
 
@@ -83,6 +83,13 @@ class Keys(Group[Mode]):
 
 class Scorers(Group[Mode]):
     @operation
-    async def list(self) -> Any:
+    async def list(self) -> Page[Scorer]:
         """All scorers with the schemas of their arguments."""
-        return (await self._core.json("GET", "/api/v1/scorers"))["items"]
+        page: Page[Scorer] = await self._core.json("GET", "/api/v1/scorers")
+        return page
+
+    @operation
+    async def get(self, name: str) -> Scorer:
+        """One scorer."""
+        found: Scorer = await self._core.json("GET", f"/api/v1/scorers/{segment(name)}")
+        return found

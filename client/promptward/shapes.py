@@ -303,6 +303,31 @@ class SyncResult(TypedDict):
     ignored: list[dict[str, str]]
 
 
+class ValueRange(TypedDict):
+    """`high` is null for unbounded measures, `unit` for scores from 0 to 1."""
+
+    direction: Literal["maximize", "minimize"]
+    low: float
+    high: float | None
+    unit: str | None
+
+
+class Scorer(TypedDict):
+    """What a scorer is; `schema` is the JSON Schema of its arguments."""
+
+    name: str
+    version: int
+    kind: Literal["code", "judge"]
+    summary: str
+    doc: str
+    needs: list[str]
+    binary: bool
+    value_range: ValueRange
+    schema: dict[str, Any]
+    example: dict[str, Any]
+    origin: str
+
+
 class KeyCreated(TypedDict):
     """The only time that a key is shown."""
 
