@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from app.datasets.diff import Entry
-from app.datasets.schemas import Item
+from app.datasets.schemas import Entry, Item
 from app.datasets.service import Datasets
 from app.generation.schemas import Answer, Bundle, CaseInput
 from app.generation.service import Generation

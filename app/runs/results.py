@@ -8,8 +8,7 @@ from sqlalchemy import Select, exists, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.datasets.diff import Entry
-from app.datasets.schemas import Item
+from app.datasets.schemas import Entry, Item
 from app.datasets.service import Datasets
 from app.kit.db import batched_by_variables
 from app.kit.errors import BadRequestError

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.access.schemas import Caller
-from app.datasets.diff import Entry
+from app.datasets.schemas import Entry
 from app.datasets.service import Datasets
 from app.generation.service import Generation
 from app.kit.clock import Clock

@@ -15,7 +15,7 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
+            yield from ([f"app.{alias.name}" for alias in node.names] if node.module == "app" else [node.module])
 
 
 def relative(path: Path) -> str:

@@ -20,7 +20,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.pass{color:var(--p
 .case{margin:1.1rem 0}.case b{font-weight:600}.wide{overflow-x:auto}
 """
 SHOWN_FLIPS = 12
-LEFT, WIDTH, ROW = 300, 900, 26
+LEFT, WIDTH, ROW = 310, 900, 26
 
 
 def rendered(told: dict[str, Any]) -> str:
@@ -77,6 +77,9 @@ def _plot(act: dict[str, Any]) -> Iterator[str]:
     for candidate in act["candidates"]:
         rows += [(f"{candidate['prompt']} · {short(e['endpoint'])}", e, "") for e in candidate["endpoints"]]
         rows.append((f"{candidate['prompt']} · both", candidate["overall"], candidate["verdict"]))
+        # What failed stands in the picture too: the whole can look fine while one kind of question breaks.
+        failed = [r for r in candidate["rules"] if r["verdict"] == "fail" and r["slice"] and r["low"] is not None]
+        rows += [(f"{candidate['prompt']} · {r['slice']}", {**r, "difference": r["estimate"]}, "fail") for r in failed]
     margin = act["margin"]
     low = min(-margin, *(r["low"] for _, r, _ in rows)) - 0.03
     high = max(0.0, *(r["high"] for _, r, _ in rows)) + 0.03
@@ -86,9 +89,12 @@ def _plot(act: dict[str, Any]) -> Iterator[str]:
 
     height = ROW * len(rows) + 50
     yield f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='Paired differences with their intervals, against the margin'>"
-    for value, name, dash in ((0.0, "no difference", "none"), (-margin, f"margin {points(-margin)}", "5 4")):
+    for value, name, dash, anchor in (
+        (0.0, "no difference", "none", "start"),
+        (-margin, f"margin {points(-margin)}", "5 4", "end"),
+    ):
         yield f"<line x1='{x(value):.1f}' x2='{x(value):.1f}' y1='18' y2='{height - 26}' stroke='var(--soft)' stroke-dasharray='{dash}'/>"
-        yield f"<text x='{x(value):.1f}' y='12' text-anchor='middle' class='soft'>{name}</text>"
+        yield f"<text x='{x(value):.1f}' y='12' text-anchor='{anchor}' class='soft'>{name}</text>"
     for i, (label, row, verdict) in enumerate(rows):
         y = 34 + ROW * i
         colour = {"pass": "var(--pass)", "fail": "var(--fail)", "inconclusive": "var(--hold)"}.get(
