@@ -1,5 +1,6 @@
 """Routes of datasets, and of sync: it stands here because a project's files hold datasets too."""
 
+import re
 from typing import Any
 
 import anyio.to_thread
@@ -165,7 +166,9 @@ def _decoded(data: bytes) -> DatasetCreate:
         field: FieldError = field_error(error)
         raise BadRequestError(f"{field.pointer or '/'}: {field.detail}", [field]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from error
+        at = re.search(r"\(byte (\d+)\)", str(error))
+        where = f"line {1 + data[: int(at[1])].count(10)}: " if at else ""
+        raise BadRequestError(f"{where}the body is not JSON: {error}") from error
 
 
 router = Router("/", route_handlers=[mounted("datasets", [ArtifactController, DatasetController]), sync])

@@ -125,8 +125,10 @@ def _item(place: Place, raw: Any) -> Parsed:
         sent = msgspec.convert(raw, ItemCreate)
     except msgspec.ValidationError as error:
         field = field_error(error, place.pointer)
-        hint = "; an item's own values go under `inputs`" if "unknown field" in field.detail else ""
-        raise _problem(place, f"{_within(field.pointer, place)}{field.detail}{hint}", field.pointer) from error
+        inner = field.pointer.removeprefix(place.pointer).lstrip("/")
+        own = "unknown field" in field.detail and "/" not in inner
+        hint = "; an item's own values go under `inputs`" if own else ""
+        raise _problem(place, f"{inner}: {field.detail}{hint}" if inner else field.detail, field.pointer) from error
     for number, message in enumerate(sent.history):
         if not isinstance(message.get("role"), str):
             raise _problem(
@@ -137,11 +139,6 @@ def _item(place: Place, raw: Any) -> Parsed:
     body = canonical(normalised(plain(ItemBody(**given))))
     digest = DIGEST_PREFIX + hashlib.sha256(body).hexdigest()
     return Parsed(place, digest if sent.id is None else str(sent.id), digest, body, sent.tags)
-
-
-def _within(pointer: str, place: Place) -> str:
-    inner = pointer.removeprefix(place.pointer).lstrip("/")
-    return f"{inner}: " if inner else ""
 
 
 def _jsonl(data: bytes) -> Raws:

@@ -130,7 +130,7 @@ def test_parquet_values_that_json_has_not_become_text_or_are_refused_with_their_
         (b'{"inputs": {}, "tags": "a"}', JSONL, ["/1/tags"], "line 1: tags: Expected `array`"),
         (b'{"inputs": {}, "id": ""}', JSONL, ["/1/id"], "line 1: id: "),
         (b'{"inputs": {}, "history": [{"content": "x"}]}', JSONL, ["/1/history/0"], "has no role"),
-        (b'{"inputs": {}, "recorded": {"m": {"txt": "x"}}}', JSONL, ["/1/recorded"], "line 1: recorded"),
+        (b'{"inputs": {}, "recorded": {"m": {"txt": "x"}}}', JSONL, ["/1/recorded/txt"], "line 1: recorded/txt: "),
         (b'{"inputs": {"x": NaN}}', JSONL, ["/1"], "line 1: not JSON"),
         (b'{"inputs": {"x": 1e400}}', JSONL, ["/1"], "line 1"),
         (b'{"inputs": {"x": 9007199254740993}}', JSONL, ["/1/inputs/x"], "past 2**53"),
