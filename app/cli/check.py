@@ -245,7 +245,17 @@ async def _judge(
     if before is not None:
         comparison: dict[str, Any] = dict(await client.runs.comparison(run["id"], candidate="c1", baseline="baseline"))
         metrics, flips = comparison["metrics"], await flips_of(client, run["id"], comparison)
-    return Check(target.prompt, target.suite, run["id"], run["status"], verdict, metrics, flips, spent)
+    lost = await _lost(client, run)
+    return Check(target.prompt, target.suite, run["id"], run["status"], verdict, metrics, flips, spent, lost)
+
+
+async def _lost(client: AsyncClient, run: Any) -> str:
+    """What kept cells from an answer, with one of the messages; empty when nothing did."""
+    if not run["errors"]:
+        return ""
+    page = await client.runs.results(run["id"], status="errored", limit=1)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(run["errors"].items()))
+    return f"{run['cells']['errored']} of {run['cells']['planned']} cells have no answer ({kinds}): {page['items'][0]['error']}"
 
 
 async def flips_of(client: AsyncClient, run_id: str, comparison: dict[str, Any]) -> list[Flip]:

@@ -41,6 +41,7 @@ class Check(NamedTuple):
     metrics: list[dict[str, Any]]
     flips: list[Flip]
     cost_usd: float
+    lost: str
 
 
 class Report(NamedTuple):
@@ -77,6 +78,8 @@ def text(report: Report, out: Output) -> None:
         verdict = check.verdict
         out.line(f"{check.prompt} on {check.suite}: {WORDS[verdict['verdict']]}. {verdict['headline']}")
         out.line(f"  against {report.against}; run {check.run}, ${check.cost_usd:.4f}")
+        if check.lost:
+            out.line(f"  {check.lost}")
         out.table(
             ["rule", "where", ">n", ">estimate", ">low", ">high", ">target", "verdict"],
             [
@@ -126,8 +129,12 @@ def junit(report: Report) -> str:
             if (kind := _junit_kind(rule, check)) is not None:
                 counts[kind] += 1
                 entry = ElementTree.SubElement(case, kind, message=clean(rule["reason"] or WORDS[rule["verdict"]]))
-                entry.text = clean(
-                    "\n".join(_flip_lines(check, rule.get("metric"))) if kind == "failure" else rule["reason"]
+                entry.text = (
+                    clean(check.lost)
+                    if kind == "error" and check.lost
+                    else clean(
+                        "\n".join(_flip_lines(check, rule.get("metric"))) if kind == "failure" else rule["reason"]
+                    )
                 )
         for kind, count in counts.items():
             suite.set({"failure": "failures", "error": "errors", "skipped": "skipped"}[kind], str(count))

@@ -1,7 +1,7 @@
 """Whom a command talks to: PROMPTWARD_URL, else the service running on this home, else one inside this process."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from promptward import AsyncClient, PromptwardError
 from promptward.asgi import StreamingASGITransport
@@ -24,20 +24,37 @@ async def connect(settings: Settings) -> AsyncIterator[AsyncClient]:
         async with AsyncClient(address.url, address.token) as client:
             yield client
         return
+    stack = AsyncExitStack()
     with same_errors():
-        async with (
-            embedded(settings) as service,
-            AsyncClient(EMBEDDED_URL, service.token, transport=StreamingASGITransport(service.app)) as client,
-        ):
-            yield client
+        service = await stack.enter_async_context(embedded(settings))
+    client = AsyncClient(EMBEDDED_URL, service.token, transport=StreamingASGITransport(service.app))
+    await stack.enter_async_context(client)
+    try:
+        yield client
+    finally:
+        # What went wrong in the block is no business of the service's: it is to end in an orderly way.
+        await stack.aclose()
 
 
 @contextmanager
 def same_errors() -> Iterator[None]:
-    """An error of the service in this process looks like one that came over HTTP."""
+    """An error at the start of the service in this process looks like one that came over HTTP."""
     from app.main import DomainError
 
     try:
         yield
-    except DomainError as error:
-        raise PromptwardError(error.detail, slug=error.slug, status=error.status) from error
+    except Exception as error:
+        cause = _only(error)
+        if isinstance(cause, DomainError):
+            raise PromptwardError(cause.detail, slug=cause.slug, status=cause.status) from error
+        if isinstance(cause, OSError):
+            detail = f"the database or the home cannot be used: {cause}; see `promptward settings`"
+            raise PromptwardError(detail, slug="unavailable", status=503) from error
+        raise
+
+
+def _only(error: Exception) -> Exception:
+    """What a task group wrapped, when that is one thing."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

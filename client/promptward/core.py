@@ -35,15 +35,12 @@ class Core:
         transport: httpx2.AsyncBaseTransport | None,
         timeout: float,
     ) -> None:
-        self.url = (url or os.environ.get("PROMPTWARD_URL") or DEFAULT_URL).rstrip("/")
+        self.url = _checked(url or os.environ.get("PROMPTWARD_URL") or DEFAULT_URL)
         key = api_key or os.environ.get("PROMPTWARD_API_KEY")
         headers = {"user-agent": "promptward-client"} | ({"authorization": f"Bearer {key}"} if key else {})
-        try:
-            self._http = httpx2.AsyncClient(
-                base_url=self.url, headers=headers, transport=transport, timeout=timeout, follow_redirects=False
-            )
-        except (httpx2.InvalidURL, UnicodeError) as error:
-            raise PromptwardError(f"{self.url!r} is not an address: {error}", slug="bad-request", status=400) from error
+        self._http = httpx2.AsyncClient(
+            base_url=self.url, headers=headers, transport=transport, timeout=timeout, follow_redirects=False
+        )
         self._timeout = timeout
 
     async def aclose(self) -> None:
@@ -157,16 +154,11 @@ class Core:
         headers = {"content-type": media_type} if content is not None else {}
         if method == "POST":
             headers["idempotency-key"] = str(uuid.uuid4())
-        try:
-            return self._http.build_request(
-                method, path, content=content, params=given or None, headers=headers, timeout=timeout
-            )
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise PromptwardError(f"{self.url!r} is not an address: {error}", slug="bad-request", status=400) from error
+        return self._http.build_request(
+            method, path, content=content, params=given or None, headers=headers, timeout=timeout
+        )
 
     def _failed(self, error: httpx2.TransportError) -> ConnectionFailedError:
-        if isinstance(error, httpx2.UnsupportedProtocol):
-            return ConnectionFailedError(f"{self.url!r} is not an address; it starts with http:// or https://")
         if isinstance(error, httpx2.TimeoutException) and not _unsent(error):
             return ConnectionFailedError(f"{self.url} did not answer in time ({type(error).__name__})")
         if _unsent(error):
@@ -174,6 +166,17 @@ class Core:
                 f"{self.url} cannot be reached ({error or type(error).__name__}); is it running?"
             )
         return ConnectionFailedError(f"the connection to {self.url} broke ({error or type(error).__name__})")
+
+
+def _checked(url: str) -> str:
+    try:
+        parsed = httpx2.URL(url)
+    except (httpx2.InvalidURL, UnicodeError):
+        parsed = httpx2.URL("")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        detail = f"{url!r} is not an address; one looks like https://promptward.example.org"
+        raise PromptwardError(detail, slug="bad-request", status=400)
+    return url.rstrip("/")
 
 
 async def _pause(attempt: int) -> None:
