@@ -36,7 +36,9 @@ class Core:
         timeout: float,
     ) -> None:
         self.url = _checked(url or os.environ.get("PROMPTWARD_URL") or DEFAULT_URL)
-        key = api_key or os.environ.get("PROMPTWARD_API_KEY")
+        key = (api_key or os.environ.get("PROMPTWARD_API_KEY") or "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise PromptwardError("the API key holds characters that no key has", slug="unauthorized", status=401)
         headers = {"user-agent": "promptward-client"} | ({"authorization": f"Bearer {key}"} if key else {})
         self._http = httpx2.AsyncClient(
             base_url=self.url, headers=headers, transport=transport, timeout=timeout, follow_redirects=False
