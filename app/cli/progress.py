@@ -1,4 +1,4 @@
-"""Following a run: a bar on a terminal, a line now and then elsewhere; always on stderr."""
+"""Following a run: a bar on a terminal, else a line at its start, now and then, and at its end; always on stderr."""
 
 import asyncio
 import time
@@ -60,7 +60,7 @@ async def _watch(client: AsyncClient, run_id: str, show: Show) -> None:
 class _Bar:
     def __init__(self, console: "Console", title: str) -> None:
         self._title = title
-        self._told = time.monotonic()
+        self._told: float | None = None
         self._console = console
 
     def __enter__(self) -> "_Bar":
@@ -86,9 +86,11 @@ class _Bar:
         if progress["errors"]:
             rest += "  " + ", ".join(f"{count} x {kind}" for kind, count in progress["errors"].items())
         self._bar.update(self._task, completed=done, total=total, rest=rest)
-        if not self._console.is_terminal and time.monotonic() - self._told >= EVERY_S:
-            self._told = time.monotonic()
-            self._console.print(f"{self._title}: {done} of {total} cells, {rest}", soft_wrap=True)
+        now = time.monotonic()
+        due = self._told is None or now - self._told >= EVERY_S or progress["status"] in RESTING
+        if due and not self._console.is_terminal:
+            self._told = now
+            self._console.print(f"{self._title}: {done} of {total} cells, {rest}", soft_wrap=True, markup=False)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()

@@ -31,8 +31,12 @@ run_argument = click.argument("run_id", metavar="RUN")
 @click.option("--metric", help="With --passed or --not-passed: the metric that is meant.")
 @click.option("--passed/--not-passed", default=None, help="Only cells whose --metric passed, or did not.")
 @click.option("--failed", is_flag=True, help="Only cells where some metric did not pass.")
-@click.option("--flipped", metavar="BASELINE", help="Only cases that changed sides against this candidate or variant.")
-@click.option("--query", help="Only answers with this text.")
+@click.option(
+    "--flipped-against",
+    metavar="BASELINE",
+    help="Only cases that changed sides against this candidate or variant; goes with --variant.",
+)
+@click.option("--q", metavar="TEXT", help="Only answers with this text.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @common
 async def results(
@@ -45,8 +49,8 @@ async def results(
     metric: str | None,
     passed: bool | None,
     failed: bool,
-    flipped: str | None,
-    query: str | None,
+    flipped_against: str | None,
+    q: str | None,
     limit: int,
 ) -> None:
     """List the cells of a run: answers and scores."""
@@ -58,8 +62,8 @@ async def results(
         metric=metric,
         passed=passed,
         failed=failed or None,
-        flipped_against=flipped,
-        q=query,
+        flipped_against=flipped_against,
+        q=q,
     )
     found: list[Result] = []
     async with session.client() as client:

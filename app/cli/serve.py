@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -29,20 +31,39 @@ def serve(host: str | None, port: int | None, as_json: bool, debug: bool) -> int
     )
     from app import main
 
+    answering = False
+
     def started(url: str) -> None:
+        nonlocal answering
+        answering = True
         session.out.data({"url": url})
         session.out.line(f"Promptward answers at {url}")
 
     def first_key(key: str) -> None:
         session.out.note(f"The first admin key, shown only this once: {key}")
 
-    with same_errors(), asyncio.Runner(loop_factory=_fast_loop()) as runner:
+    def signalled(*_: object) -> None:
+        # A server that answers drains by itself, and only then passes the signal on to here: that is a good end.
+        if not answering:
+            raise KeyboardInterrupt
+
+    with same_errors(), _handling(signalled), asyncio.Runner(loop_factory=_fast_loop()) as runner:
         try:
             runner.run(main.serve(settings, started, first_key))
         except OSError as error:
             where = f"{settings.host}:{settings.port}"
             raise UserError(f"{where} cannot be listened on: {error.strerror or error}") from error
     return Exit.PASS
+
+
+@contextmanager
+def _handling(handler: Callable[..., None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
