@@ -1,16 +1,21 @@
 """The example project holds together: its files parse, its questions can be answered from its pages, and only there."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from app.cli.main import program
 from app.kit.errors import DomainError
 from app.registry.kinds import kinds
 from app.settings import Settings
+from evaluators.registry import build
+from evaluators.registry import names as scorer_names
 from tests.example.corpus import CORPUS, LEFT_OUT, ROOT, corpus, encode, pages
 
 NOT_THERE = ["not in the documentation"]
@@ -157,3 +162,36 @@ def test_the_page_about_errors_names_every_problem_type_with_its_status() -> Non
 
 def _subclasses(error: type[DomainError]) -> set[type[DomainError]]:
     return {one for child in error.__subclasses__() for one in ({child} | _subclasses(child))}
+
+
+def documented_commands() -> list[list[str]]:
+    """What the pages show as commands: inline code and shell lines that begin with `promptward`, cut into words."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
+    shown = re.findall(r"(?:`|^)promptward ([a-z][^`\n]*)", text, re.MULTILINE)
+    return [command.split() for command in dict.fromkeys(shown)]
+
+
+@pytest.mark.parametrize("words", documented_commands(), ids=" ".join)
+def test_a_documented_command_exists_with_its_options(words: list[str]) -> None:
+    command: click.Command = program
+    rest = words
+    while isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), rest[0]) if rest else None
+        assert found is not None, f"promptward {' '.join(words)}"
+        command, rest = found, rest[1:]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in rest if word.startswith("--")} <= known
+
+
+def test_the_pages_name_every_scorer_that_is_bundled() -> None:
+    page = (ROOT / "docs" / "suites-and-scorers.md").read_text(encoding="utf-8")
+    assert [name for name in scorer_names() if f"`{name}`" not in page] == []
+
+
+def test_the_judge_of_the_judged_suite_can_be_built_from_its_rubric() -> None:
+    rubric = yaml.safe_load((ROOT / "prompts" / "docs" / "helpful.rubric.yaml").read_text(encoding="utf-8"))
+    assert build("rubric", {key: rubric[key] for key in ("instructions", "labels")}).reads == {
+        "inputs",
+        "reference",
+        "judge",
+    }
