@@ -153,6 +153,8 @@ def markdown(report: Report) -> str:
             escaped(verdict["headline"]),
             "",
         ]
+        if check.lost:
+            lines += [escaped(check.lost), ""]
         lines += [
             "| rule | where | n | estimate | low | high | target | verdict |",
             "|---|---|--:|--:|--:|--:|--:|---|",

@@ -65,6 +65,9 @@ class DatasetController(Controller):
     ) -> Response[Version]:
         """Make a version from JSON `{content: {items: […], description?, schema?, tags?}, message?, labels?}`, `text/csv`,
         `application/x-ndjson` or `application/vnd.apache.parquet`; for files, the rest are query parameters.
+
+        CSV and Parquet columns: `id`, `reference`, `tags` (separated by `;`), `cluster`, `inputs.<name>`,
+        `metadata.<name>`, `recorded.<model>`; any other column is the input of that name.
         """
         data = await request.body()
         media_type = request.headers.get("content-type", "")

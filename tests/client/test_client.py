@@ -42,7 +42,11 @@ async def test_the_life_of_a_prompt(api: AsyncClient) -> None:
     assert (await api.prompts.label(NAME, "beta", 2, reason="better"))["version"] == 2
     await api.prompts.unlabel(NAME, "beta", reason="over")
     moves = [dict(m) async for m in api.prompts.each_label_move(NAME, "beta")]
-    assert [(m["from"], m["to"], m["reason"]) for m in moves] == [(2, None, "over"), (1, 2, "better"), (None, 1, "first")]
+    assert [(m["from"], m["to"], m["reason"]) for m in moves] == [
+        (2, None, "over"),
+        (1, 2, "better"),
+        (None, 1, "first"),
+    ]
     rendered = await api.prompts.render(NAME, 2, {"question": "Why?"})
     assert rendered["messages"] == [{"role": "user", "content": "Please: Why?"}]
     assert rendered["tokens"] > 0

@@ -120,14 +120,12 @@ class Sync:
                 continue
             wanted = {_file_key(reference) for reference in source.kind.references(parsed)}
             graph[source.key] = {key for key in wanted if key in by_key}
-        try:
-            order = list(TopologicalSorter(graph).static_order())
-        except CycleError as error:
-            cycle = [f"{kinds()[kind].words} {name}" for kind, name in error.args[1]]
-            where = by_key[error.args[1][0]]
-            self._problems.append(FieldError(f"{where.path}#{where.pointer}", f"a cycle: {' -> '.join(cycle)}"))
-            order = []
-        return [by_key[key] for key in order if key in graph]
+        order, cycle = dependencies_first(graph)
+        if cycle:
+            where = by_key[cycle[0]]
+            words = " -> ".join(f"{kinds()[kind].words} {name}" for kind, name in cycle)
+            self._problems.append(FieldError(f"{where.path}#{where.pointer}", f"these refer to each other: {words}"))
+        return [by_key[key] for key in order]
 
     async def _step(self, source: Source, request: SyncRequest) -> Step | None:
         kind = source.kind.name
@@ -276,6 +274,14 @@ class Sync:
 
 class _FailedAlreadyError(Exception):
     """A reference to a file whose own fault is reported; its dependents are not reported too."""
+
+
+def dependencies_first(graph: Mapping[Key, set[Key]]) -> tuple[list[Key], list[Key]]:
+    """Every key of `graph` after those that it needs; and no order but a cycle, first and last key the same, if there is one."""
+    try:
+        return [key for key in TopologicalSorter(graph).static_order() if key in graph], []
+    except CycleError as error:
+        return [], list(error.args[1])
 
 
 def _file_key(reference: Reference) -> Key:

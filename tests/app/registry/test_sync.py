@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.registry.sync.service import dependencies_first
 from tests.app.registry.api import ENDPOINT, got, items_of, made, path, problem, prompt
 
 ROOT = Path(__file__).parents[3]
@@ -346,6 +347,14 @@ async def test_one_fault_anywhere_and_nothing_is_stored_but_all_faults_are_named
         ], "what depends on a broken file is not reported too"
     for kind in ("prompts", "datasets", "endpoints", "suites"):
         assert await items_of(client, f"/api/v1/{kind}") == []
+
+
+def test_an_order_puts_what_is_needed_first_and_a_cycle_is_named() -> None:
+    a, b, c, elsewhere = ("prompt", "a"), ("prompt", "b"), ("prompt", "c"), ("prompt", "not in the files")
+    assert dependencies_first({a: {b, elsewhere}, b: {c}, c: set()}) == ([c, b, a], [])
+    order, cycle = dependencies_first({a: {b}, b: {c}, c: {a}})
+    assert (order, cycle[0], set(cycle)) == ([], cycle[-1], {a, b, c})
+    assert dependencies_first({a: {a}}) == ([], [a, a])
 
 
 async def test_files_that_come_twice_or_in_no_form_are_refused(sqlite_client: httpx2.AsyncClient) -> None:
