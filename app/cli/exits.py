@@ -1,5 +1,6 @@
 """Exit codes, and how an ending becomes one of them."""
 
+import os
 import sys
 from enum import IntEnum
 
@@ -61,8 +62,8 @@ def report(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else Exit.TROUBLE
     if isinstance(error, BrokenPipeError):
-        # The reader of our output (such as `head`) has what it wanted. Python must not try to flush the rest at exit.
-        sys.stdout = None
+        # The reader of our output (such as `head`) has what it wanted. What Python flushes at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.PASS
     code = exit_code(error)
     problem = _problem(error)
@@ -70,7 +71,7 @@ def report(error: BaseException, *, as_json: bool) -> int:
         print(msgspec.json.encode(problem).decode(), file=sys.stderr)
         return code
     lines = [] if code == Exit.INTERRUPTED else [f"error: {problem.detail}"]
-    lines += [f"  {e['pointer']}: {e['detail']}" for e in problem.errors if e["detail"] not in problem.detail]
+    lines += [f"  {e['pointer']}: {e['detail']}" for e in problem.errors if f": {e['detail']}" not in problem.detail]
     if isinstance(error, click.UsageError) and error.ctx is not None:
         lines.append(f"Try '{error.ctx.command_path} --help'.")
     print("\n".join(lines or ["interrupted"]), file=sys.stderr)

@@ -151,10 +151,16 @@ def _cell(value: object) -> Any:
 def _console(stream: IO[str]) -> "Console":
     from rich.console import Console
 
+    class Plain(Console):
+        """Leaves a reader that went away to the outermost place, which knows the exit code."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     terminal = stream.isatty()
-    console = Console(
+    console = Plain(
         file=stream, force_terminal=terminal, width=None if terminal else WIDTH, highlight=False, emoji=False
     )
     if console.no_color:  # NO_COLOR: rich alone would still send bold and italics
-        return Console(file=stream, force_terminal=terminal, color_system=None, highlight=False, emoji=False)
+        return Plain(file=stream, force_terminal=terminal, color_system=None, highlight=False, emoji=False)
     return console

@@ -1,14 +1,16 @@
 """A finished run as tables: what each variant scored, and how each candidate stands against the baseline."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from promptward import AsyncClient
-from promptward.shapes import Cells, Metric, PairedMetric, Run
+from promptward.shapes import Cells, PairedMetric, Run
 
 from app.cli.exits import Exit
 from app.cli.output import Output, dollars, shown
 
 BASELINE = "baseline"
+FIGURES: tuple[Literal["n", "mean", "low", "high", "missing"], ...] = ("n", "mean", "low", "high", "missing")
 
 
 def exit_code(run: Run) -> Exit:
@@ -78,25 +80,11 @@ def told(cells: Cells | Mapping[str, int]) -> str:
 
 
 def _metrics(out: Output, run: Run) -> None:
-    names = list(dict.fromkeys(name for variant in run["variants"] for name in variant["metrics"]))
-    columns = ["variant", "prompt", "endpoint", *(f">{name}" for name in names), ">cost"]
-    rows = [
-        [
-            v["id"],
-            v["prompt"],
-            v["endpoint"],
-            *(_cell(v["metrics"].get(name)) for name in names),
-            dollars(v["cost_usd"]),
-        ]
-        for v in run["variants"]
-    ]
-    out.table(columns, rows)
-
-
-def _cell(metric: Metric | None) -> str:
-    if metric is None or metric["mean"] is None:
-        return "-"
-    text = shown(metric["mean"])
-    if metric["low"] is not None and metric["high"] is not None:
-        text += f" [{shown(metric['low'])}, {shown(metric['high'])}]"
-    return text + (f" ({metric['missing']} missing)" if metric["missing"] else "")
+    """A line per variant and metric; what is the variant's own stands on its first line alone."""
+    rows: list[list[object]] = []
+    for variant in run["variants"]:
+        own = [variant["id"], variant["prompt"], variant["endpoint"], dollars(variant["cost_usd"])]
+        for name, metric in variant["metrics"].items():
+            rows.append([*own, name, *(metric[figure] for figure in FIGURES)])
+            own = [""] * len(own)
+    out.table(["variant", "prompt", "endpoint", ">cost", "metric", *(f">{figure}" for figure in FIGURES)], rows)

@@ -1,0 +1,151 @@
+"""Trying prompts and evaluating suites from the command line, against a development model over a socket."""
+
+import csv
+import json
+import signal
+import time
+from pathlib import Path
+
+from tests.app.cli.conftest import Run
+from tests.served import command, environment, running
+
+FILE = "prompts/shop.prompt.yaml"
+QUESTION = "question=On which days is the shop open?"
+ANSWER = "The shop is open from Tuesday to Saturday, from 9:00 to 18:00.\n"
+
+
+def test_try_shows_the_answer_on_stdout_and_what_it_took_on_stderr(cli: Run, project: Path) -> None:
+    result = cli("try", FILE, "--var", QUESTION, "--endpoint", "dev/large")
+    assert (result.exit_code, result.stdout) == (0, ANSWER)
+    assert "dev-large" in result.stderr
+    assert "tokens" in result.stderr
+    assert cli("list", "prompts", "--json").stdout == "[]\n"
+
+
+def test_try_asks_several_endpoints_side_by_side(cli: Run, project: Path) -> None:
+    result = cli("try", FILE, "--var", QUESTION, "--endpoint", "dev/large", "--endpoint", "dev/small")
+    assert result.stdout == f"== dev/large\n{ANSWER}== dev/small\n{ANSWER}"
+    answers = json.loads(cli("try", FILE, "--var", QUESTION, "--endpoint", "dev/large", "--json").stdout)
+    assert [(a["endpoint"], a["text"] + "\n") for a in answers] == [("dev/large", ANSWER)]
+
+
+def test_try_says_what_is_missing(cli: Run, project: Path) -> None:
+    assert "one of dev/large, dev/small" in cli("try", FILE, "--var", QUESTION).stderr
+    missing = cli("try", FILE, "--endpoint", "dev/large")
+    assert (missing.exit_code, "question" in missing.stderr) == (2, True)
+    assert cli("try", FILE, "--var", "question", "--endpoint", "dev/large").exit_code == 2
+    assert cli("try", FILE, "--var", "question:={", "--endpoint", "dev/large").exit_code == 2
+    assert cli("try", "prompts/none.prompt.yaml", "--endpoint", "dev/large").exit_code == 2
+    unknown = cli("try", "none", "--endpoint", "dev/large")
+    assert (unknown.exit_code, "there is no prompt 'none'" in unknown.stderr) == (2, True)
+
+
+def test_an_endpoint_that_is_down_is_trouble(cli: Run, project: Path) -> None:
+    file = project / "promptward.yaml"
+    text = file.read_text()
+    url = text.partition('base_url: "')[2].partition('"')[0]
+    file.write_text(text.replace(url, "http://127.0.0.1:1/v1"))
+    result = cli("try", FILE, "--var", QUESTION, "--endpoint", "dev/large")
+    assert result.exit_code == 4
+    assert "dev/large" in result.stderr
+    several = cli("try", FILE, "--var", QUESTION, "--endpoint", "dev/large", "--endpoint", "dev/small")
+    assert several.exit_code == 4
+    assert several.stderr.count("error: ") == 2
+    cli("sync")
+    probe = cli("endpoints", "test", "dev/large")
+    assert (probe.exit_code, probe.stdout) == (4, "")
+    run = cli("run", "shop", "--candidate", "shop")
+    assert run.exit_code == 4
+    assert "24 errored" in run.stdout
+
+
+def test_a_file_is_evaluated_as_it_is_and_makes_no_version(cli: Run, project: Path) -> None:
+    result = cli("run", "shop", "--candidate", FILE)
+    assert result.exit_code == 0, result.stderr
+    assert "c1:dev/large" in result.stdout
+    assert "done: 24 cells (24 answered)" in result.stdout
+    assert "run run_" in result.stderr
+    assert cli("list", "prompts", "--json").stdout == "[]\n"
+    again = json.loads(cli("run", "datasets/shop.suite.yaml", "--candidate", FILE, "--json").stdout)
+    assert again["cells"] == {
+        "planned": 24, "cached": 24, "answered": 0, "failed": 0, "errored": 0, "cancelled": 0
+    }  # fmt: skip
+
+
+def test_a_run_is_read_compared_exported_and_scored_again(cli: Run, project: Path) -> None:
+    cli("sync")
+    parts = "prompt=shop,endpoint=dev/large,rag_config=none"
+    baseline = "prompt=shop,endpoint=dev/small"
+    run = json.loads(
+        cli(
+            "run", "shop", "--candidate", parts, "--baseline", baseline, "--max-cases", "5", "--repeats", "2", "--json"
+        ).stdout
+    )
+    assert (run["status"], run["cells"]["planned"], run["repeats"]) == ("done", 20, 2)
+    assert run["comparisons"][0]["candidate"] == "c1"
+    number = run["id"]
+    assert [r["id"] for r in json.loads(cli("runs", "list", "--json").stdout)] == [number]
+    assert cli("runs", "show", number).exit_code == 0
+    results = json.loads(cli("results", number, "--variant", "c1:dev/large", "--json").stdout)
+    assert len(results) == 10
+    assert {r["scores"]["correct"]["value"] for r in results} == {1.0}
+    limited = cli("results", number, "--limit", "3")
+    assert "only the first 3" in limited.stderr
+    assert json.loads(cli("results", number, "--failed", "--json").stdout) == []
+    compared = cli("compare", number)
+    assert (compared.exit_code, "c1 against baseline" in compared.stdout) == (0, True)
+    for ending in ("jsonl", "csv", "parquet"):
+        assert cli("export", number, f"out.{ending}").exit_code == 0
+    assert len(list(csv.reader((project / "out.csv").open()))) == 21
+    assert len((project / "out.jsonl").read_text().splitlines()) == 20
+    assert (project / "out.parquet").read_bytes()[:4] == b"PAR1"
+    assert cli("runs", "rescore", number).exit_code == 0
+
+
+def test_an_export_that_fails_leaves_no_file(cli: Run, folder: Path) -> None:
+    assert cli("export", "run_none", "out.csv").exit_code == 2
+    assert cli("export", "run_none", "out.txt").exit_code == 2
+    assert cli("export", "run_none", "nowhere/out.csv").exit_code == 2
+    assert not [p for p in folder.iterdir() if p.name != ".promptward"]
+
+
+def test_a_candidate_that_makes_no_sense_is_named(cli: Run, project: Path) -> None:
+    for candidate in ("prompt=", "endpoint=dev/large", "prompt=a,prompt=b", "prompt=a,colour=b", "none", "x.yaml"):
+        result = cli("run", "shop", "--candidate", candidate)
+        assert (result.exit_code, result.stdout) == (2, ""), candidate
+
+
+def test_a_budget_that_is_used_up_ends_with_5(cli: Run, project: Path) -> None:
+    file = project / "promptward.yaml"
+    file.write_text(
+        file.read_text().replace("model: dev-large", "price: {input: 1000, output: 1000}, model: dev-large")
+    )
+    result = cli("run", "shop", "--candidate", f"prompt={FILE},endpoint=dev/large", "--budget", "0.5")
+    assert result.exit_code == 5, result.stderr
+    refused = cli("run", "shop", "--candidate", f"prompt={FILE},endpoint=dev/large", "--budget", "0", "--fresh")
+    assert refused.exit_code == 5
+
+
+def test_ctrl_c_keeps_what_was_answered_and_says_how_to_go_on(cli: Run, project: Path, tmp_path: Path) -> None:
+    file = project / "promptward.yaml"
+    file.write_text(file.read_text().replace("dev-large}", "dev-large, limits: {max_concurrency: 1}}"))
+    with running("devmodel", "--port", "0", "--latency-ms", "400", cwd=tmp_path) as slow:
+        text = file.read_text()
+        url = text.partition('base_url: "')[2].partition('"')[0]
+        file.write_text(text.replace(url, slow))
+        arguments = ("run", "shop", "--candidate", f"prompt={FILE},endpoint=dev/large")
+        process = command(*arguments, cwd=project, env=environment())
+        assert process.stderr is not None
+        number = process.stderr.readline().split()[1]
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        assert (process.returncode, output) == (130, "")
+        assert f"promptward runs resume {number}" in errors
+        assert "Traceback" not in errors
+        (listed,) = json.loads(cli("runs", "list", "--json").stdout)
+        assert listed["status"] == "cancelled"
+        assert 0 < listed["cells"]["answered"] < 12
+        resumed = cli("runs", "resume", number)
+    assert resumed.exit_code == 0, resumed.stderr
+    assert "done: 12 cells" in resumed.stdout

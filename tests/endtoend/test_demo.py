@@ -1,0 +1,51 @@
+"""The first two minutes of a newcomer: the demo as a command, in an empty folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import transcript
+from tests.conftest import ROOT
+
+
+def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PROMPTWARD_")}
+    environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "client")])
+    command = [sys.executable, "-m", "app.cli.main", "demo", *options]
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_demo_passes_the_good_candidates_and_fails_the_one_that_breaks_a_kind_of_question(tmp_path: Path) -> None:
+    done = demo(tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    acts = json.loads(done.stdout)["acts"]
+    candidates = acts["evaluate"]["candidates"]
+    assert [c["verdict"] for c in candidates] == ["pass", "pass", "fail"]
+    failed = [rule for rule in candidates[2]["rules"] if rule["verdict"] == "fail"]
+    assert [rule["slice"] for rule in failed] == ["kind=unanswerable"]
+    assert abs(candidates[2]["overall"]["difference"]) < 0.05, "it must look fine as a whole"
+    rows = {(row["gate"], row["change"]): row for row in acts["gate"]["rows"]}
+    assert len(rows) == 8
+    assert rows["promptward", "no-op edit"]["blocked"] <= 0.035 * 200
+    assert rows["promptward", "real regression"]["passed"] <= 0.06 * 200
+    page = (tmp_path / "demo-report.html").read_text()
+    assert "<svg" in page
+    assert not re.search(r"<(script|img|link|iframe)|(src|href)=|url\(", page), (
+        "the report loads nothing and links nowhere"
+    )
+
+
+def test_the_demo_says_the_same_every_time_and_empties_only_its_own_folder(tmp_path: Path) -> None:
+    first, second = demo(tmp_path), demo(tmp_path)
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert transcript.masked(first.stdout) == transcript.masked(second.stdout)
+    other = tmp_path / "other"
+    (other / ".promptward" / "demo").mkdir(parents=True)
+    (other / ".promptward" / "demo" / "thesis.txt").write_text("do not delete")
+    refused = demo(other)
+    assert refused.returncode == 2
+    assert "thesis" in (other / ".promptward" / "demo" / "thesis.txt").name
+    assert (other / ".promptward" / "demo" / "thesis.txt").read_text() == "do not delete"
