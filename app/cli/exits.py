@@ -56,7 +56,9 @@ def exit_code(error: BaseException) -> Exit:
 
 
 def report(error: BaseException, *, as_json: bool) -> int:
-    """Writes the error to stderr, and returns the exit code."""
+    """Writes the error to stderr, and returns the exit code. A group of one (from a task group) is that one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, SystemExit):

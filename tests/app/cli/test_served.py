@@ -29,6 +29,24 @@ def test_commands_find_the_service_of_their_home(cli: Run, project: Path) -> Non
     assert [p["name"] for p in json.loads(cli("list", "prompts", "--json").stdout)] == ["shop"]
 
 
+def test_a_run_on_a_server_goes_on_when_its_watcher_is_interrupted(cli: Run, project: Path, tmp_path: Path) -> None:
+    file = project / "promptward.yaml"
+    url = file.read_text().partition('base_url: "')[2].partition('"')[0]
+    with (
+        running("devmodel", "--port", "0", "--latency-ms", "20000", cwd=tmp_path) as slow,
+        running("serve", "--port", "0", cwd=project, env=environment(PROMPTWARD_ALLOW_HOSTS="127.0.0.1")),
+    ):
+        file.write_text(file.read_text().replace(url, slow))
+        process = command("run", "shop", "--candidate", "prompts/shop.prompt.yaml", cwd=project, env=environment())
+        assert process.stderr is not None
+        number = process.stderr.readline().split()[1]
+        _, errors = stop(process, signal.SIGINT)
+        assert process.returncode == 130
+        assert f"promptward runs cancel {number}" in errors
+        assert json.loads(cli("runs", "list", "--json").stdout)[0]["status"] in ("queued", "running")
+        assert json.loads(cli("runs", "cancel", number, "--json").stdout)["id"] == number
+
+
 def test_the_first_key_is_printed_once_to_stderr_and_opens_the_service(
     cli: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
