@@ -16,6 +16,7 @@ from sqlmodel import SQLModel
 
 Sessions = async_sessionmaker[AsyncSession]
 
+WRITING = "writing"
 SQLITE_VARIABLES = 30_000
 """Bound parameters of one statement: SQLite allows 32,766, asyncpg 32,767."""
 
@@ -117,7 +118,12 @@ async def writing(session: AsyncSession) -> AsyncConnection:
     A transaction that reads first and writes later can find that another one wrote in between ("database is locked" at once,
     whatever the timeout). Called before the first read of a transaction that will write; a no-op on PostgreSQL.
     """
-    return await session.connection(execution_options={"writing": True})
+    transaction = session.get_transaction()
+    if transaction is not None and session.info.get(WRITING) is transaction:
+        return await session.connection()
+    connection = await session.connection(execution_options={"writing": True})
+    session.info[WRITING] = session.get_transaction()
+    return connection
 
 
 async def provide_session(state: State) -> AsyncIterator[AsyncSession]:

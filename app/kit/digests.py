@@ -3,15 +3,9 @@
 import hashlib
 from typing import Any
 
-import msgspec
 import rfc8785
 
 DIGEST_PREFIX = "sha256:"
-
-
-def plain(value: Any) -> Any:
-    """`value` as plain JSON data: Structs become dicts without the fields that equal their default."""
-    return msgspec.to_builtins(value, str_keys=True)
 
 
 def normalised(value: Any) -> Any:

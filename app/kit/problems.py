@@ -101,6 +101,13 @@ def _without_data_key(key: str, message: str) -> FieldError:
     return _in_the_body(field_error(ValueError(message), "".join(f"/{part}" for part in parts)))
 
 
+def on_recursion(request: Request[Any, Any, Any], error: RecursionError) -> Response[bytes]:
+    """JSON nested so deep that decoding gave up."""
+    del error
+    problem = Problem("urn:promptward:bad-request", "The request is malformed", 400, "the body is nested too deeply")
+    return render(request, problem)
+
+
 def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     logger.error("unhandled error on %s %s", request.method, request.url.path, exc_info=error)
     problem = Problem(
@@ -110,6 +117,7 @@ def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
 
 
 exception_handlers: ExceptionHandlersMap = {
+    RecursionError: on_recursion,
     DomainError: on_domain_error,
     HTTPException: on_http_error,
     Exception: on_bug,

@@ -58,6 +58,7 @@ class ActiveRun:
         self.spec: Spec = loaded.spec
         self.cases: list[Case] = loaded.cases
         self.bundles, self.live, self.pending = bundles, live, pending
+        self.unended = len(pending)
         self.budget = Budget(loaded.row.budget_nano)
         self.ends_as: RunStatus = "done"
         self.reason: str | None = None
@@ -357,6 +358,7 @@ class Engine:
         self._end(run, Ended(cell, key, "errored", None, False, {}, error_kind=kind, error=error.detail))
 
     def _end(self, run: ActiveRun, ended: Ended) -> None:
+        run.unended -= 1
         self._finished.put_nowait((run, ended))
 
     def _spent(self, run: ActiveRun) -> None:
@@ -376,7 +378,8 @@ class Engine:
                     closing = True
                 else:
                     batch.append(first)
-                if closing or (len(batch) >= FLUSH_CELLS and self._finished.empty()) or len(batch) >= 5 * CHUNK:
+                full = len(batch) >= FLUSH_CELLS or any(run.unended == 0 for run, _ in batch[-1:])
+                if closing or (full and self._finished.empty()) or len(batch) >= 5 * CHUNK:
                     break
                 wait = deadline - monotonic()
                 if wait <= 0:
