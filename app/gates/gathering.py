@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.gates.evidence import Case, Evidence, Look, Metric, Scores, Side
-from app.gates.service import Schedule
+from app.gates.looks import Schedule
 from app.runs.compare import EvidenceSide, RunEvidence
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.access.schemas import Caller
+from app.gates.looks import Schedule, looks
 from app.gates.outcome import exit_code, headline
 from app.gates.schemas import Backtest, BacktestCreate, Evaluate, Extension, Verdict, VerdictRecord
 from app.gates.tables import VerdictRow
@@ -21,9 +22,6 @@ from app.registry.kinds.gate_policy import GatePolicy, Stage
 from app.registry.service import Artifact, Registry
 from app.runs.compare import RunEvidence
 from app.runs.service import Runs
-
-STEP = 2
-"""Repeats are extended 1 -> 3 -> 5: an odd number of runs of a flaky case has no tie."""
 
 
 class Gates:
@@ -126,7 +124,7 @@ class Gates:
         return len(judged | {evidence.candidate.bundle})
 
     def _record(
-        self, verdict: Verdict, policy: Artifact, asked: Evaluate, evidence: RunEvidence, schedule: "Schedule"
+        self, verdict: Verdict, policy: Artifact, asked: Evaluate, evidence: RunEvidence, schedule: Schedule
     ) -> VerdictRecord:
         content: GatePolicy = policy.content
         undecided = any(
@@ -147,7 +145,7 @@ class Gates:
             created_at=self._clock(),
         )
 
-    def _row(self, record: VerdictRecord, policy: Artifact, evidence: RunEvidence, schedule: "Schedule") -> VerdictRow:
+    def _row(self, record: VerdictRecord, policy: Artifact, evidence: RunEvidence, schedule: Schedule) -> VerdictRow:
         return VerdictRow(
             project_id=self._caller.project_id,
             id=record.id,
@@ -164,28 +162,6 @@ class Gates:
             author=self._caller.actor,
             created_at=record.created_at,
         )
-
-
-class Schedule(msgspec.Struct, frozen=True):
-    """The looks that a policy plans over growing repeats, and which one this evidence is."""
-
-    number: int
-    fractions: tuple[float, ...]
-    next_repeats: int | None
-
-
-def looks(policy: GatePolicy, repeats: int) -> Schedule:
-    """Looks at `repeats`, and at every further one up to the policy's `extend.max_repeats` (statistics: Lan-DeMets spending).
-
-    Repeats from 1 by twos up to the largest; what was run outside that schedule counts as the next planned look, so that
-    no look is more lenient than it may be.
-    """
-    most = max(policy.extend.max_repeats, repeats)
-    planned = sorted(set(range(policy.data.repeats, most + 1, STEP)) | {most, repeats} - {0})
-    planned = [r for r in planned if r >= min(policy.data.repeats, repeats)]
-    number = planned.index(repeats)
-    following = planned[number + 1] if number + 1 < len(planned) else None
-    return Schedule(number, tuple(r / most for r in planned), following)
 
 
 def _backtest(asked: BacktestCreate, changes: dict[str, tuple[RunEvidence, bool]]) -> Backtest:

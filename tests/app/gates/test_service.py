@@ -5,7 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.gates.service import looks
+from app.gates.looks import looks
 from app.registry.kinds.gate_policy import Data, Extend, GatePolicy
 from tests.app.runs.conftest import Project
 
