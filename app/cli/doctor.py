@@ -41,7 +41,7 @@ async def doctor(session: Session, endpoints: bool) -> int:
     except PromptwardError as error:
         findings.append(Finding("service", False, error.detail, "see the message"))
     session.out.data([f._asdict() for f in findings])
-    session.out.table(["check", "ok", "found", "fix"], [f[:3] + ("" if f.ok else f.fix,) for f in findings])
+    session.out.table(["check", "ok", "found", "fix"], [(*f[:3], "" if f.ok else f.fix) for f in findings])
     return Exit.PASS if all(f.ok for f in findings) else Exit.TROUBLE
 
 

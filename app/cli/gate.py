@@ -103,16 +103,8 @@ async def backtest(
     """
     if not changes and not neutrals:
         raise UserError("give at least one --change CANDIDATE BASELINE or --neutral VARIANT VARIANT")
-    asked = [
-        {
-            "name": f"{candidate} against {baseline}",
-            "candidate": _of(run_id, candidate),
-            "baseline": _of(run_id, baseline),
-            "neutral": neutral,
-        }
-        for pairs, neutral in ((changes, False), (neutrals, True))
-        for candidate, baseline in pairs
-    ]
+    asked = [_change(run_id, f"{one} against {other}", one, other) for one, other in changes]
+    asked += [_change(run_id, f"{one} and {other} in both orders", one, other, neutral=True) for one, other in neutrals]
     async with session.client() as client:
         found = await client.gates.backtest(metric, asked, margin=margin, size=size, suites=suites, seed=seed)
     session.out.data(found)
@@ -131,5 +123,6 @@ async def backtest(
     session.out.table(["change", ">true change", "gate", ">blocked", ">passed", ">inconclusive"], rows)
 
 
-def _of(run_id: str, variant: str) -> str:
-    return variant if variant.startswith("run_") else f"{run_id}/{variant}"
+def _change(run_id: str, name: str, *sides: str, neutral: bool = False) -> dict[str, Any]:
+    candidate, baseline = (side if side.startswith("run_") else f"{run_id}/{side}" for side in sides)
+    return {"name": name, "candidate": candidate, "baseline": baseline, "neutral": neutral}
