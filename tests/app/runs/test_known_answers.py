@@ -1,0 +1,123 @@
+"""A run is an incremental build: what is known is neither asked nor scored again."""
+
+import asyncio
+
+import pytest
+
+from tests.app.runs.conftest import EXACT, Project, cells, variant
+from tests.app.runs.endpoint import Endpoint
+
+LENGTH = {"use": "length", "args": {"unit": "chars"}}
+
+
+async def test_the_same_run_again_asks_nothing(project: Project, asked: Endpoint) -> None:
+    await project.suite(asked, 30)
+    first, again = await project.run(repeats=2), await project.run(repeats=2)
+    assert (asked.calls, set(asked.asked.values())) == (60, {2})
+    assert (cells(first), cells(again)) == ({"planned": 60, "answered": 60}, {"planned": 60, "cached": 60})
+    assert variant(again, "c1:model")["metrics"] == variant(first, "c1:model")["metrics"]
+    assert {(r["status"], r["answer"]["cached"]) for r in await project.results(again["id"])} == {("cached", True)}
+
+
+async def test_an_added_scorer_asks_nothing(project: Project, asked: Endpoint) -> None:
+    await project.suite(asked)
+    await project.run()
+    await project.scorers(EXACT, LENGTH)
+    more = await project.run()
+    assert (asked.calls, cells(more)) == (10, {"planned": 10, "cached": 10})
+    assert variant(more, "c1:model")["metrics"]["length"]["n"] == 10
+
+
+async def test_words_about_a_prompt_cost_no_call_and_a_changed_message_asks_everything(
+    sqlite_project: Project, asked: Endpoint
+) -> None:
+    await sqlite_project.suite(asked)
+    await sqlite_project.run()
+    await sqlite_project.question(description="the same, better described", tags=["fine"])
+    await sqlite_project.run()
+    assert asked.calls == 10
+    await sqlite_project.question(system="Be brief.")
+    await sqlite_project.run()
+    assert asked.calls == 20
+
+
+async def test_a_changed_case_asks_that_case(sqlite_project: Project, asked: Endpoint) -> None:
+    await sqlite_project.suite(asked)
+    await sqlite_project.run()
+    asked.reset()
+    items = [{"id": f"q{n}", "inputs": {"question": f"question {n}"}, "reference": "other"} for n in range(9)]
+    await sqlite_project.make("datasets", "questions", {"items": [*items, {"id": "q9", "inputs": {"question": "new"}}]})
+    await sqlite_project.scorers(EXACT)
+    run = await sqlite_project.run()
+    assert (dict(asked.asked), cells(run)) == ({"new": 1}, {"planned": 10, "cached": 9, "answered": 1})
+    metric = variant(run, "c1:model")["metrics"]["right"]
+    assert (metric["n"], metric["missing"], metric["mean"]) == (9, 0, 0.0)
+
+
+async def test_a_fresh_run_asks_anew_and_keeps_its_answers_apart(sqlite_project: Project, asked: Endpoint) -> None:
+    await sqlite_project.suite(asked)
+    await sqlite_project.run()
+    asked.answer = lambda _: "something else"
+    fresh = await sqlite_project.run(fresh=True)
+    assert (asked.calls, cells(fresh)) == (20, {"planned": 10, "answered": 10})
+    again = await sqlite_project.run()
+    assert asked.calls == 20
+    assert {r["answer"]["text"] for r in await sqlite_project.results(again["id"])} == {
+        f"you asked: question {n}" for n in range(10)
+    }
+
+
+async def test_a_candidate_that_changes_nothing_is_asked_once_for_both(project: Project, asked: Endpoint) -> None:
+    await project.suite(asked, 120)
+    run = await project.run(candidates=[{"prompt": "ask"}, {"prompt": "ask@1"}], baseline={"prompt": "ask"})
+    assert set(asked.asked.values()) == {1}
+    assert cells(run) == {"planned": 360, "answered": 120, "cached": 240}
+
+
+async def test_two_runs_at_once_pay_once(sqlite_project: Project, asked: Endpoint) -> None:
+    asked.latency_s = 0.1
+    await sqlite_project.suite(asked, 40)
+    both = await asyncio.gather(sqlite_project.run(), sqlite_project.run())
+    assert set(asked.asked.values()) == {1}
+    assert [sum(run["cells"][name] for run in both) for name in ("answered", "cached")] == [40, 40]
+
+
+async def test_a_smaller_sample_is_part_of_a_larger_one(sqlite_project: Project, asked: Endpoint) -> None:
+    await sqlite_project.suite(asked, 40)
+    few = await sqlite_project.run(max_cases=7)
+    more = await sqlite_project.run(max_cases=20)
+    assert (cells(few), cells(more)) == ({"planned": 7, "answered": 7}, {"planned": 20, "cached": 7, "answered": 13})
+
+
+async def test_scoring_again_by_other_scorers_asks_nothing(project: Project, asked: Endpoint) -> None:
+    await project.suite(asked)
+    run = await project.run()
+    await project.scorers(LENGTH, {**EXACT, "name": "correct"})
+    await project.act(run["id"], "rescore")
+    rescored = await project.rest(run["id"])
+    assert (asked.calls, cells(rescored)) == (10, {"planned": 10, "answered": 10})
+    assert list(variant(rescored, "c1:model")["metrics"]) == ["length", "correct"]
+    assert set((await project.results(run["id"]))[0]["scores"]) == {"length", "correct"}
+
+
+async def test_a_repeat_is_a_draw_of_its_own(sqlite_project: Project, asked: Endpoint) -> None:
+    drawn = iter(range(100))
+    asked.answer = lambda body: f"{body['messages'][-1]['content'] if next(drawn) % 2 else 'wrong'}"
+    await sqlite_project.suite(asked, 1)
+    run = await sqlite_project.run(repeats=4)
+    metric = variant(run, "c1:model")["metrics"]["right"]
+    assert (metric["n"], metric["mean"]) == (1, 0.5)
+    assert [r["repeat"] for r in await sqlite_project.results(run["id"])] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("tag", ["critical", "other"])
+async def test_critical_cases_are_asked_first(sqlite_project: Project, asked: Endpoint, tag: str) -> None:
+    await sqlite_project.suite(asked, 1, scorers=[EXACT], limits={"max_concurrency": 1})
+    items = [
+        {"id": f"q{n}", "inputs": {"question": f"question {n}"}, "tags": [tag] if n >= 20 else []} for n in range(25)
+    ]
+    await sqlite_project.make("datasets", "questions", {"items": items})
+    await sqlite_project.scorers(EXACT)
+    await sqlite_project.run()
+    first = {int(question.split()[-1]) for question in list(asked.asked)[:5]}
+    assert (first == {20, 21, 22, 23, 24}) == (tag == "critical")
