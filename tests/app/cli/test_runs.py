@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.app.cli.conftest import Run
-from tests.served import command, environment, running
+from tests.served import command, environment, running, stop
 
 FILE = "prompts/shop.prompt.yaml"
 QUESTION = "question=On which days is the shop open?"
@@ -175,12 +175,11 @@ def test_ctrl_c_keeps_what_was_answered_and_says_how_to_go_on(cli: Run, project:
         url = text.partition('base_url: "')[2].partition('"')[0]
         file.write_text(text.replace(url, slow))
         arguments = ("run", "shop", "--candidate", f"prompt={FILE},endpoint=dev/large")
-        process = command(*arguments, cwd=project, env=environment())
-        assert process.stderr is not None
-        number = process.stderr.readline().split()[1]
-        time.sleep(1.5)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+        with command(*arguments, cwd=project) as process:
+            assert process.stderr is not None
+            number = process.stderr.readline().split()[1]
+            time.sleep(1.5)
+            output, errors = stop(process, signal.SIGINT)
         assert (process.returncode, output) == (130, "")
         assert f"promptward runs resume {number}" in errors
         assert "Traceback" not in errors

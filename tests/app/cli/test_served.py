@@ -37,10 +37,10 @@ def test_a_run_on_a_server_goes_on_when_its_watcher_is_interrupted(cli: Run, pro
         running("serve", "--port", "0", cwd=project, env=environment(PROMPTWARD_ALLOW_HOSTS="127.0.0.1")),
     ):
         file.write_text(file.read_text().replace(url, slow))
-        process = command("run", "shop", "--candidate", "prompts/shop.prompt.yaml", cwd=project, env=environment())
-        assert process.stderr is not None
-        number = process.stderr.readline().split()[1]
-        _, errors = stop(process, signal.SIGINT)
+        with command("run", "shop", "--candidate", "prompts/shop.prompt.yaml", cwd=project) as process:
+            assert process.stderr is not None
+            number = process.stderr.readline().split()[1]
+            _, errors = stop(process, signal.SIGINT)
         assert process.returncode == 130
         assert f"promptward runs cancel {number}" in errors
         assert json.loads(cli("runs", "list", "--json").stdout)[0]["status"] in ("queued", "running")
@@ -50,26 +50,26 @@ def test_a_run_on_a_server_goes_on_when_its_watcher_is_interrupted(cli: Run, pro
 def test_the_first_key_is_printed_once_to_stderr_and_opens_the_service(
     cli: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process = command("serve", "--port", "0", "--json", cwd=folder, env=environment())
-    url = address(process)
-    assert process.stderr is not None
-    key = process.stderr.readline().split()[-1]
-    assert key.startswith("pw_")
-    monkeypatch.setenv("PROMPTWARD_URL", url)
-    monkeypatch.setenv("PROMPTWARD_HOME", str(folder / "elsewhere"))
-    assert "unauthorized" in cli("keys", "list", "--json").stderr
-    monkeypatch.setenv("PROMPTWARD_API_KEY", key)
-    (shown,) = json.loads(cli("keys", "list", "--json").stdout)
-    assert shown["role"] == "admin"
-    assert not (folder / "elsewhere").exists()
-    _, errors = stop(process, signal.SIGINT)
-    assert process.returncode in (0, 130)
-    assert "Traceback" not in errors
-    again = command("serve", "--port", "0", "--json", cwd=folder, env=environment())
-    address(again)
-    output, errors = stop(again)
-    assert again.returncode in (0, -signal.SIGTERM)
-    assert "pw_" not in output + errors
+    with command("serve", "--port", "0", "--json", cwd=folder) as process:
+        url = address(process)
+        assert process.stderr is not None
+        key = process.stderr.readline().split()[-1]
+        assert key.startswith("pw_")
+        monkeypatch.setenv("PROMPTWARD_URL", url)
+        monkeypatch.setenv("PROMPTWARD_HOME", str(folder / "elsewhere"))
+        assert "unauthorized" in cli("keys", "list", "--json").stderr
+        monkeypatch.setenv("PROMPTWARD_API_KEY", key)
+        (shown,) = json.loads(cli("keys", "list", "--json").stdout)
+        assert shown["role"] == "admin"
+        assert not (folder / "elsewhere").exists()
+        _, errors = stop(process, signal.SIGINT)
+        assert process.returncode == 0
+        assert "Traceback" not in errors
+    with command("serve", "--port", "0", "--json", cwd=folder) as again:
+        address(again)
+        output, errors = stop(again)
+        assert again.returncode == 0
+        assert "pw_" not in output + errors
 
 
 def test_a_port_that_is_taken_is_a_mistake_in_the_configuration(cli: Run, folder: Path) -> None:
