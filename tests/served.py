@@ -20,8 +20,10 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'client'}", "PYTHONWARNINGS": "ignore", **more}
 
 
-def command(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def command(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process of its own, which is gone when the block ends, however that ends."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "app.cli.main", *arguments],
         cwd=cwd,
         env=dict(env or environment()),
@@ -29,6 +31,15 @@ def command(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) ->
         stderr=subprocess.PIPE,
         text=True,
     )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+        process.wait()
 
 
 def address(process: subprocess.Popen[str]) -> str:
@@ -58,8 +69,6 @@ def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[
 @contextmanager
 def running(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[str]:
     """A server command, for as long as the block lasts; yields its URL."""
-    process = command(*arguments, "--json", cwd=cwd, env=env)
-    try:
+    with command(*arguments, "--json", cwd=cwd, env=env) as process:
         yield address(process)
-    finally:
         stop(process)
