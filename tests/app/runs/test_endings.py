@@ -22,7 +22,7 @@ async def test_the_models_own_fault_scores_zero_and_is_not_asked_again(project: 
     asked.answer = lambda body: content_filter(body) if in_turn(body) < 4 else echo(body)
     await project.suite(asked, 10, scorers=[{"use": "contains", "name": RIGHT}, {"use": "latency"}])
     run = await project.run()
-    assert cells(run) == {"planned": 10, "answered": 6, "failed": 4}
+    assert cells(run) == {"answered": 6, "failed": 4}
     metric = variant(run, "c1:model")["metrics"][RIGHT]
     assert (metric["n"], metric["missing"], metric["mean"]) == (10, 0, 0.6)
     failed = await project.results(run["id"], status="failed")
@@ -31,7 +31,7 @@ async def test_the_models_own_fault_scores_zero_and_is_not_asked_again(project: 
     } == {(0.0, False, "failed")}
     assert all("filter" in r["error"] for r in failed)
     again = await project.run()
-    assert (asked.calls, cells(again)) == (10, {"planned": 10, "cached": 6, "failed": 4})
+    assert (asked.calls, cells(again)) == (10, {"cached": 6, "failed": 4})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ async def test_a_broken_endpoint_gives_errored_cells_and_no_score(
     asked.answer = answer
     await sqlite_project.suite(asked, 5)
     run = await sqlite_project.run()
-    assert (run["status"], cells(run), run["errors"]) == ("done", {"planned": 5, "errored": 5}, {kind: 5})
+    assert (run["status"], cells(run), run["errors"]) == ("done", {"errored": 5}, {kind: 5})
     metric = variant(run, "c1:model")["metrics"][RIGHT]
     assert (metric["n"], metric["missing"], metric["mean"]) == (0, 5, None)
     for result in await sqlite_project.results(run["id"]):
@@ -72,7 +72,7 @@ async def test_what_may_pass_is_tried_again_and_then_is_an_error(
     asked.answer = answer
     await sqlite_project.suite(asked, 2)
     run = await sqlite_project.run()
-    assert cells(run) == {"planned": 2, "errored": 2}
+    assert cells(run) == {"errored": 2}
     assert asked.calls == 8
     assert "tried 4 times" in (await sqlite_project.results(run["id"]))[0]["error"]
 
@@ -103,19 +103,19 @@ async def test_an_item_without_a_recording_is_an_errored_cell(sqlite_project: Pr
         "suites", "checks", {"dataset": "questions", "endpoints": ["m"], "scorers": [{"use": "exact_match"}]}
     )
     run = await sqlite_project.run()
-    assert (cells(run), run["errors"]) == ({"planned": 2, "answered": 1, "errored": 1}, {"not_recorded": 1})
+    assert (cells(run), run["errors"]) == ({"answered": 1, "errored": 1}, {"not_recorded": 1})
 
 
 async def test_resuming_asks_only_what_was_lost(project: Project, asked: Endpoint) -> None:
     asked.answer = lambda body: unauthorised(body) if in_turn(body) % 3 == 0 else echo(body)
     await project.suite(asked, 10)
     run = await project.run()
-    assert cells(run) == {"planned": 10, "answered": 6, "errored": 4}
+    assert cells(run) == {"answered": 6, "errored": 4}
     asked.answer = echo
     asked.reset()
     await project.act(run["id"], "resume")
     resumed = await project.rest(run["id"])
-    assert (asked.calls, cells(resumed), resumed["errors"]) == (4, {"planned": 10, "answered": 10}, {})
+    assert (asked.calls, cells(resumed), resumed["errors"]) == (4, {"answered": 10}, {})
     assert variant(resumed, "c1:model")["metrics"][RIGHT]["n"] == 10
 
 
@@ -135,7 +135,7 @@ async def test_cancelling_stops_calls_at_once_and_resuming_finishes(project: Pro
     asked.latency_s = 0.0
     await project.act(run_id, "resume")
     done = await project.rest(run_id)
-    assert (done["status"], cells(done)) == ("done", {"planned": 60, "answered": 60})
+    assert (done["status"], cells(done)) == ("done", {"answered": 60})
     assert asked.calls <= 60 + 8
 
 
@@ -175,7 +175,7 @@ async def test_counts_add_up_whatever_happens(sqlite_project: Project, asked: En
         "failed": 4 * sum(f is content_filter for f in fate.values()),
         "errored": 4 * sum(f is unauthorised for f in fate.values()),
     }
-    assert cells(done) == {"planned": 100} | {name: n for name, n in expected.items() if n}
+    assert cells(done) == {name: n for name, n in expected.items() if n}
     assert len(await sqlite_project.results(run_id)) == 100
 
 
@@ -186,7 +186,7 @@ async def test_an_answer_that_postgresql_cannot_hold_as_it_is_does_not_stop_the_
     await project.suite(asked, 2, scorers=[{"use": "is_json"}])
     await project.question(response_format={"type": "json_object"})
     run = await project.run()
-    assert (run["status"], cells(run)) == ("done", {"planned": 2, "answered": 2})
+    assert (run["status"], cells(run)) == ("done", {"answered": 2})
 
 
 async def test_a_tool_call_is_an_answer(project: Project, asked: Endpoint) -> None:

@@ -1,0 +1,135 @@
+"""Judges: their verdicts are scores, their failures are not, and their cost is kept apart."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.app.llm.canned import completion, http
+from tests.app.runs.conftest import Project, cells, variant
+from tests.app.runs.endpoint import Body, Endpoint, echo, endpoint, unauthorised
+
+LABELS = {"labels": {"yes": 1, "no": 0}}
+JUDGED = {"use": "rubric", "name": "good", "args": {"rubric": "good"}}
+
+
+def verdict(label: str) -> bytes:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 500}
+    return http(200, completion(json.dumps({"reason": "because", "verdict": label}), usage=usage))
+
+
+def about_even_questions(body: Body) -> bytes:
+    text = body["messages"][-1]["content"]
+    return verdict("yes" if any(f"question {n}\n" in text for n in range(0, 20, 2)) else "no")
+
+
+@pytest.fixture
+async def judge() -> AsyncIterator[Endpoint]:
+    async with endpoint(about_even_questions) as made:
+        yield made
+
+
+async def judged_suite(project: Project, asked: Endpoint, judge: Endpoint, count: int = 10) -> None:
+    price = {"input": 1, "output": 2}
+    await project.make(
+        "endpoints", "judge", {"provider": "compatible", "base_url": judge.base_url, "model": "j", "price": price}
+    )
+    await rubric(project, "Question: {{ inputs.question }}\nIs it good?")
+    await project.suite(asked, count, scorers=[{"use": "contains"}, JUDGED])
+
+
+async def rubric(project: Project, instructions: str) -> None:
+    await project.make("rubrics", "good", {"instructions": instructions, "endpoint": "judge", **LABELS})
+
+
+async def test_a_judges_verdicts_are_scores_and_are_paid_once(
+    project: Project, asked: Endpoint, judge: Endpoint
+) -> None:
+    await judged_suite(project, asked, judge)
+    run, again = await project.run(), await project.run()
+    metric = variant(run, "c1:model")["metrics"]["good"]
+    assert (metric["n"], metric["mean"]) == (10, 0.5)
+    assert (asked.calls, judge.calls) == (10, 10)
+    assert run["judge_cost_usd"] == pytest.approx(10 * (1000 + 2 * 500) / 1e6)
+    assert (again["judge_cost_usd"], variant(again, "c1:model")["metrics"]["good"]) == (0, metric)
+    score = (await project.results(run["id"], case="q0"))[0]["scores"]["good"]
+    assert (score["label"], score["value"], score["passed"]) == ("yes", 1.0, True)
+    assert "because" in score["explanation"]
+
+
+async def test_a_changed_rubric_asks_the_judge_alone(sqlite_project: Project, asked: Endpoint, judge: Endpoint) -> None:
+    await judged_suite(sqlite_project, asked, judge)
+    await sqlite_project.run()
+    await rubric(sqlite_project, "Question: {{ inputs.question }}\nIs it very good?")
+    await sqlite_project.scorers({"use": "contains"}, JUDGED)
+    await sqlite_project.run()
+    assert (asked.calls, judge.calls) == (10, 20)
+
+
+async def test_a_judge_that_cannot_be_asked_scores_nothing_and_is_asked_again_on_resuming(
+    project: Project, asked: Endpoint, judge: Endpoint
+) -> None:
+    judge.answer = unauthorised
+    await judged_suite(project, asked, judge)
+    run = await project.run()
+    assert cells(run) == {"answered": 10}
+    metric = variant(run, "c1:model")["metrics"]["good"]
+    assert (metric["n"], metric["missing"], metric["mean"]) == (0, 10, None)
+    score = (await project.results(run["id"]))[0]["scores"]["good"]
+    assert (score["value"], score["passed"], score["status"]) == (None, None, "error")
+    assert "refused the key" in score["explanation"]
+    judge.answer = about_even_questions
+    await project.act(run["id"], "resume")
+    resumed = await project.rest(run["id"])
+    assert (asked.calls, cells(resumed)) == (10, {"answered": 10})
+    metrics = variant(resumed, "c1:model")["metrics"]
+    assert (metrics["good"]["n"], metrics["good"]["mean"], metrics["contains"]["mean"]) == (10, 0.5, 1.0)
+
+
+async def test_a_judge_without_a_verdict_leaves_the_cell_unscored(
+    sqlite_project: Project, asked: Endpoint, judge: Endpoint
+) -> None:
+    judge.answer = lambda _: "I would rather not say."
+    await judged_suite(sqlite_project, asked, judge, 3)
+    run = await sqlite_project.run()
+    metric = variant(run, "c1:model")["metrics"]["good"]
+    assert (metric["n"], metric["missing"], metric["mean"]) == (0, 3, None)
+    assert {r["scores"]["good"]["status"] for r in await sqlite_project.results(run["id"])} == {"unscored"}
+
+
+async def test_answers_are_kept_while_the_judge_is_slow(
+    sqlite_project: Project, asked: Endpoint, judge: Endpoint
+) -> None:
+    await judged_suite(sqlite_project, asked, judge)
+    judge.latency_s = 30
+    run_id = await sqlite_project.begin()
+    import asyncio
+
+    while judge.calls < 10:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    cancelled = await sqlite_project.act(run_id, "cancel")
+    assert cells(cancelled) == {"cancelled": 10}
+    judge.latency_s = 0
+    await sqlite_project.act(run_id, "resume")
+    done = await sqlite_project.rest(run_id)
+    assert (asked.calls, cells(done)) == (10, {"answered": 10})
+
+
+async def test_a_judge_is_paid_from_the_same_budget(sqlite_project: Project, asked: Endpoint, judge: Endpoint) -> None:
+    await judged_suite(sqlite_project, asked, judge, 20)
+    price = {"price": {"input": 0.0, "output": 0.0}}
+    await sqlite_project.suite(asked, 20, scorers=[{"use": "contains"}, JUDGED], **price)
+    run = await sqlite_project.run(budget_usd=0.01)
+    assert run["status"] == "budget"
+    assert 0 < run["judge_cost_usd"] <= 0.01
+    assert 0 < judge.calls <= 5
+
+
+async def test_a_judge_that_is_under_test_itself_is_warned_of(
+    sqlite_project: Project, asked: Endpoint, judge: Endpoint
+) -> None:
+    judge.answer = lambda body: about_even_questions(body) if "response_format" in body else echo(body)
+    await judged_suite(sqlite_project, asked, judge, 2)
+    run = await sqlite_project.run(candidates=[{"prompt": "ask", "endpoint": "judge"}])
+    assert any("good" in warning and "judge" in warning for warning in run["warnings"])
