@@ -4,6 +4,7 @@ import csv
 import json
 import signal
 import time
+import urllib.request
 from pathlib import Path
 
 from tests.app.cli.conftest import Run
@@ -45,9 +46,6 @@ def test_an_endpoint_that_is_down_is_trouble(cli: Run, project: Path) -> None:
     text = file.read_text()
     url = text.partition('base_url: "')[2].partition('"')[0]
     file.write_text(text.replace(url, "http://127.0.0.1:1/v1"))
-    result = cli("try", FILE, "--var", QUESTION, "--endpoint", "dev/large")
-    assert result.exit_code == 4
-    assert "dev/large" in result.stderr
     several = cli("try", FILE, "--var", QUESTION, "--endpoint", "dev/large", "--endpoint", "dev/small")
     assert several.exit_code == 4
     assert several.stderr.count("error: ") == 2
@@ -167,6 +165,15 @@ def test_a_budget_that_is_used_up_ends_with_5(cli: Run, project: Path) -> None:
     assert refused.exit_code == 5
 
 
+def wait_for_calls(devmodel_url: str, calls: int) -> None:
+    for _ in range(600):
+        with urllib.request.urlopen(devmodel_url.removesuffix("/v1") + "/stats") as answer:
+            if json.load(answer)["calls"] >= calls:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"the development model was not called {calls} times within 30 s")
+
+
 def test_ctrl_c_keeps_what_was_answered_and_says_how_to_go_on(cli: Run, project: Path, tmp_path: Path) -> None:
     file = project / "promptward.yaml"
     file.write_text(file.read_text().replace("dev-large}", "dev-large, limits: {max_concurrency: 1}}"))
@@ -178,14 +185,14 @@ def test_ctrl_c_keeps_what_was_answered_and_says_how_to_go_on(cli: Run, project:
         with command(*arguments, cwd=project) as process:
             assert process.stderr is not None
             number = process.stderr.readline().split()[1]
-            time.sleep(1.5)
+            wait_for_calls(slow, 3)  # one at a time: two of them have been answered
             output, errors = stop(process, signal.SIGINT)
         assert (process.returncode, output) == (130, "")
         assert f"promptward runs resume {number}" in errors
         assert "Traceback" not in errors
         (listed,) = json.loads(cli("runs", "list", "--json").stdout)
         assert listed["status"] == "cancelled"
-        assert 0 < listed["cells"]["answered"] < 12
+        assert 2 <= listed["cells"]["answered"] < 12
         resumed = cli("runs", "resume", number)
     assert resumed.exit_code == 0, resumed.stderr
     assert "done: 12 cells" in resumed.stdout
