@@ -93,8 +93,11 @@ def endpoint_spec(artifact: Artifact) -> EndpointSpec:
 
 
 def shown(artifact: Artifact) -> str:
-    """`name@number`, or the digest, shortened, of content without a version."""
-    return f"{artifact.name}@{artifact.number}" if artifact.name and artifact.number else artifact.digest[:SHORT]
+    """`name@number`; of content without a version the digest, shortened, behind the name if it was found by one."""
+    digest = artifact.digest[:SHORT]
+    if artifact.name is None:
+        return digest
+    return f"{artifact.name}@{artifact.number}" if artifact.number else f"{artifact.name}@{digest}"
 
 
 class _Part:
