@@ -1,16 +1,12 @@
 """Making what a run needs, through the API."""
 
-from collections.abc import AsyncIterator
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
 
 from app.devmodel import running_devmodel
-import pytest
-
 from tests.app.runs.endpoint import Endpoint, endpoint
 
 EXACT = {"use": "contains", "name": "right"}
@@ -112,15 +108,6 @@ class Project:
 
     async def results(self, run_id: str, **filters: Any) -> list[dict[str, Any]]:
         return list((await self.get(f"/api/v1/runs/{run_id}/results", limit=500, **filters))["items"])
-
-    async def rest(self, run_id: str) -> dict[str, Any]:
-        """The run once it rests."""
-        with anyio.fail_after(60):
-            while True:
-                run = await self.get(f"/api/v1/runs/{run_id}")
-                if run["status"] not in ("queued", "running"):
-                    return run
-                await anyio.sleep(0.05)
 
     async def get(self, path: str, **params: Any) -> dict[str, Any]:
         answer = await self.client.get(path, params=params)
