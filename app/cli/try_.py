@@ -42,7 +42,7 @@ async def try_(
     rag_config: str | None,
     tool_config: str | None,
 ) -> int:
-    """Ask once and see the answer as it is written; nothing is stored.
+    """Ask once and see the answer as it is written; the answer is not kept.
 
     A FILE is taken as it is now, and names that its project declares mean the project's files.
     """
@@ -145,10 +145,10 @@ def _table(columns: list[_Column]) -> Any:
 
 def _ending(out: Output, columns: list[_Column]) -> int:
     """What each answer cost, the errors, and the exit code."""
-    out.data([{"endpoint": c.endpoint, **(c.answer or {}), "problem": _problem(c.error)} for c in columns])
     failed = [c.error for c in columns if c.error is not None]
     if len(columns) == 1 and failed:
         raise failed[0]
+    out.data([{"endpoint": c.endpoint, **(c.answer or {}), "problem": _problem(c.error)} for c in columns])
     for column in columns:
         if column.error is not None:
             out.note(f"error: {column.endpoint}: {column.error.detail}")

@@ -177,7 +177,7 @@ def wait_for_calls(devmodel_url: str, calls: int) -> None:
 def test_ctrl_c_keeps_what_was_answered_and_says_how_to_go_on(cli: Run, project: Path, tmp_path: Path) -> None:
     file = project / "promptward.yaml"
     file.write_text(file.read_text().replace("dev-large}", "dev-large, limits: {max_concurrency: 1}}"))
-    with running("devmodel", "--port", "0", "--latency-ms", "400", cwd=tmp_path) as slow:
+    with running("devmodel", "--port", "0", "--latency-ms", "200", cwd=tmp_path) as slow:
         text = file.read_text()
         url = text.partition('base_url: "')[2].partition('"')[0]
         file.write_text(text.replace(url, slow))
