@@ -149,7 +149,10 @@ def resident_mb(pid: int) -> float:
 
 def prepare(service: Service, urls: dict[int, str]) -> None:
     """What is evaluated: made before anything is measured."""
-    prompt = {"messages": [{"role": "user", "content": "{{ question }}"}], "variables": {"question": {"type": "string"}}}
+    prompt = {
+        "messages": [{"role": "user", "content": "{{ question }}"}],
+        "variables": {"question": {"type": "string"}},
+    }
     service.make("prompts", "ask", prompt)
     items = [{"id": f"q{n}", "inputs": {"question": question(n)}, "reference": "ok"} for n in range(CASES)]
     service.make("datasets", "questions", {"items": items})
