@@ -35,6 +35,7 @@ from app.kit.asgi import KeepEncodedSlash
 from app.kit.clock import Clock, utc_now
 from app.kit.db import Sessions, make_engine, make_sessions, provide_session
 from app.kit.errors import DomainError, UnavailableError
+from app.kit.logs import configure as configure_logs
 from app.kit.sockets import listening_socket
 from app.llm.service import LLM
 from app.migrations import runner
@@ -230,6 +231,7 @@ async def serve(settings: Settings, on_start: Callable[[str], None], on_first_ke
     """
     import uvicorn
 
+    configure_logs(settings.log_format)
     with home.locked(settings.home), listening_socket(settings.host, settings.port) as listener:
         app = create_app(settings, on_first_key=on_first_key)
         config = uvicorn.Config(

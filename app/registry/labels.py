@@ -51,8 +51,8 @@ class Labels:
         for label in labels:
             if label in await self.protected(kind):
                 raise LabelProtectedError(
-                    f"{label!r} is the label of an environment: only a release whose gate passed moves it. "
-                    f"Make one with `promptward release create {name} --env {label}` or POST /api/v1/releases"
+                    f"{label!r} is the label of an environment: nothing but a release of {name!r} whose gate passed on exactly "
+                    "that content moves it; use another label for what needs no evidence"
                 )
 
     async def put(self, kind: str, name: str, label: str, number: int, reason: str = "") -> bool:
