@@ -51,7 +51,7 @@ class Labels:
         for label in labels:
             if label in await self.protected(kind):
                 raise LabelProtectedError(
-                    f"{label!r} is the label of an environment: nothing but a release of {name!r} whose gate passed on exactly "
+                    f"{label!r} is the label of an environment: only a release of {name!r} whose gate passed on exactly "
                     "that content moves it; use another label for what needs no evidence"
                 )
 
