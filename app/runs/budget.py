@@ -1,6 +1,18 @@
 """A run's budget: reserved before a call and settled after it, so that calls in flight together cannot overspend."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+DEFAULT_ANSWER_TOKENS = 512
+BYTES_PER_TOKEN = 3
+"""A cautious rate for reservations: most tokenisers make fewer tokens than one in three bytes."""
+
+
+def most_nano(size: int, params: Mapping[str, Any], input_usd: float, output_usd: float) -> int:
+    """Nano-dollars that a call of `size` bytes may cost at most, at prices per million tokens."""
+    longest = params.get("max_completion_tokens") or params.get("max_tokens") or DEFAULT_ANSWER_TOKENS
+    return int((size / BYTES_PER_TOKEN * input_usd + int(longest) * output_usd) * 1_000)
 
 
 class BudgetSpentError(Exception):

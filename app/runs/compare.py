@@ -15,15 +15,14 @@ from app.kit.errors import InvalidContentError
 from app.runs import store
 from app.runs.errors import RunNotFoundError
 from app.runs.schemas import NANO, Comparison, Flip, PairedMetric
-from app.runs.spec import Metric
+from app.runs.spec import Case, Metric
 from app.runs.store import Loaded
+from app.runs.summary import CONFIDENCE, bounds_of, groups
 from app.runs.tables import AnswerRow, RunCellRow, RunScoreRow
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-CONFIDENCE = 0.95
 
 
 class Side(NamedTuple):
@@ -125,7 +124,7 @@ async def comparison(session: AsyncSession, candidate: Side, baseline: Side) -> 
     """Paired by case, per metric and per tag; with the cases that changed sides."""
     paired = pairs(candidate, baseline)
     order = _common_cases(candidate.run, baseline.run)
-    tags = [candidate.run.cases[c].tags for c, _ in order]
+    cases = [candidate.run.cases[c] for c, _ in order]
     known = {metric.name: n for n, metric in enumerate(baseline.run.spec.metrics)}
     metrics: list[PairedMetric] = []
     flips: list[Flip] = []
@@ -137,11 +136,11 @@ async def comparison(session: AsyncSession, candidate: Side, baseline: Side) -> 
             ours = _rows(await scores(session, candidate.run, c, number), [i for i, _ in order])
             theirs = _rows(await scores(session, baseline.run, b, known[metric.name]), [i for _, i in order])
             both.append((ours, theirs))
-            ids = [candidate.run.cases[i].id for i, _ in order]
+            ids = [case.id for case in cases]
             names = (candidate.run.spec.variants[c].id, baseline.run.spec.variants[b].id)
             flips += _flips(metric.name, ids, ours, theirs, names)
         seed = _seed(candidate, baseline, metric.name)
-        metrics += await asyncio.to_thread(_compared, metric, both, tags, seed)
+        metrics += await asyncio.to_thread(_compared, metric, both, cases, seed)
     names_of = [(candidate.run.spec.variants[c].id, baseline.run.spec.variants[b].id) for c, b in paired]
     return Comparison(candidate.id, baseline.id, metrics, flips, names_of)
 
@@ -188,21 +187,23 @@ def _common_cases(candidate: Loaded, baseline: Loaded) -> list[tuple[int, int]]:
 
 
 def _compared(
-    metric: Metric, both: Sequence[tuple[Scores, Scores]], tags: Sequence[Sequence[str]], seed: int
+    metric: Metric, both: Sequence[tuple[Scores, Scores]], cases: Sequence[Case], seed: int
 ) -> list[PairedMetric]:
     import numpy as np
 
     ours = _mean([_mean_of_repeats(c.values) for c, _ in both])
     theirs = _mean([_mean_of_repeats(b.values) for _, b in both])
     members: dict[str, list[int]] = {}
-    for n, some in enumerate(tags):
-        for tag in some:
+    for n, case in enumerate(cases):
+        for tag in case.tags:
             members.setdefault(tag, []).append(n)
+    clusters = [case.cluster for case in cases]
     single = len(both) == 1 and both[0][0].values.shape[1] == both[0][1].values.shape[1] == 1
-    found = [_paired(metric, None, ours, theirs, seed, single)]
+    found = [_paired(metric, None, ours, theirs, clusters, seed, single)]
     for tag, numbers in sorted(members.items()):
         where = np.asarray(numbers)
-        found.append(_paired(metric, tag, ours[where], theirs[where], seed, single))
+        some = [clusters[n] for n in numbers]
+        found.append(_paired(metric, tag, ours[where], theirs[where], some, seed, single))
     return found
 
 
@@ -211,28 +212,24 @@ def _paired(
     slice_: str | None,
     ours: "NDArray[np.float64]",
     theirs: "NDArray[np.float64]",
+    clusters: Sequence[str | None],
     seed: int,
     single: bool,
 ) -> PairedMetric:
     import numpy as np
 
-    from app.stats.estimates import lower, mean_se, units, upper
     from app.stats.paired import mcnemar, p_worse
 
     kept = np.isfinite(ours) & np.isfinite(theirs)
     c, b = ours[kept], theirs[kept]
     d, n = c - b, int(kept.sum())
-    alpha = 1 - CONFIDENCE
-    low = high = p = p_mcnemar = None
+    alike = groups(clusters, kept)
+    width = None if metric.high is None else metric.high - metric.low
+    low, high = bounds_of(d, None if width is None else (-width, width), alike)
+    p = p_mcnemar = None
     if n >= 2:
-        if metric.high is None:
-            plain = mean_se(units(d))
-            low, high = float(plain.lower(alpha)), float(plain.upper(alpha))
-        else:
-            width = metric.high - metric.low
-            low, high = float(lower(d, -width, alpha)), float(upper(d, width, alpha))
-        p = p_worse(d if metric.direction == "maximize" else -d, seed=seed)
-    if single and n and np.isin(c, (0, 1)).all() and np.isin(b, (0, 1)).all():
+        p = p_worse(d if metric.direction == "maximize" else -d, alike, seed=seed)
+    if metric.binary and single and n and np.isin(c, (0, 1)).all() and np.isin(b, (0, 1)).all():
         p_mcnemar = mcnemar(int(((c == 1) & (b == 0)).sum()), int(((c == 0) & (b == 1)).sum()))
     return PairedMetric(
         metric=metric.name,

@@ -12,28 +12,42 @@ from app.llm.schemas import ChatRequest
 from app.llm.service import LLM
 from app.registry.kinds.rubric import Rubric
 from app.registry.service import Artifact
+from app.runs.budget import Budget, most_nano
 from app.runs.schemas import NANO
 from evaluators.contract import JudgeReply, JudgeTemplateError, JudgeUnavailableError
 
 
 class EndpointJudge:
-    """A `Judge` of the evaluators' contract."""
+    """A `Judge` of the evaluators' contract. Its calls are paid from the run's budget."""
 
-    def __init__(self, llm: LLM, endpoint: Artifact, rubric: Rubric) -> None:
+    def __init__(self, llm: LLM, endpoint: Artifact, rubric: Rubric, budget: Budget) -> None:
         named = msgspec.structs.replace(endpoint, name=rubric.endpoint.partition("@")[0])
-        self._llm, self._spec = llm, endpoint_spec(named)
+        self._llm, self._spec, self._budget = llm, endpoint_spec(named), budget
         self._params = {"temperature": 0, **endpoint.content.params, **rubric.params}
 
     async def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any]) -> JudgeReply:
-        """One judgement. What the model will not answer has no text; what the endpoint cannot raises."""
+        """One judgement. What the model will not answer has no text; what the endpoint cannot raises.
+
+        Raises `BudgetSpentError` when the run's budget does not allow it.
+        """
         form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
+        request = ChatRequest(messages, self._params, response_format=form)
+        price = self._spec.price
+        reserved = 0
+        if self._budget.limit is not None and price is not None:
+            size = len(msgspec.json.encode((messages, form)))
+            reserved = most_nano(size, self._params, price.input, price.output)
+        await self._budget.reserve(reserved)
+        cost = 0
         try:
-            reply = await self._llm.call(self._spec, ChatRequest(messages, self._params, response_format=form))
+            reply = await self._llm.call(self._spec, request)
+            cost = cost_nano(price, reply.usage) or 0
         except ModelFaultError as error:
             return JudgeReply(text=None, finish_reason=error.kind)
         except EndpointError as error:
             raise JudgeUnavailableError(error.detail) from error
-        cost = cost_nano(self._spec.price, reply.usage) or 0
+        finally:
+            self._budget.settle(reserved, cost)
         tokens = 0 if reply.usage is None else reply.usage.prompt_tokens + reply.usage.completion_tokens
         return JudgeReply(text=reply.text, finish_reason=reply.finish_reason, cost_usd=cost / NANO, tokens=tokens)
 

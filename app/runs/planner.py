@@ -17,6 +17,7 @@ from app.kit.db import batched_by_variables
 from app.kit.errors import BudgetError, FieldError, InvalidContentError, NotFoundError
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
+from app.runs.budget import most_nano
 from app.runs.schemas import NANO, RunCreate
 from app.runs.scoring import Judging, metric_of
 from app.runs.spec import Case, Metric, Spec, Variant, sample
@@ -24,9 +25,6 @@ from app.runs.tables import AnswerRow
 
 MAX_CELLS = 2_000_000
 MAX_PROBLEMS = 20
-DEFAULT_ANSWER_TOKENS = 512
-BYTES_PER_TOKEN = 3
-"""A cautious rate for reservations: most tokenisers make fewer tokens than one in three bytes."""
 
 
 class Planned(NamedTuple):
@@ -245,10 +243,8 @@ def reservation(bundle: Bundle, case: CaseInput) -> int:
     if bundle.tools is not None:
         size += len(msgspec.json.encode(bundle.tools))
     params = {**bundle.endpoint.params, **bundle.prompt.params, **bundle.params}
-    longest = params.get("max_completion_tokens") or params.get("max_tokens") or DEFAULT_ANSWER_TOKENS
     rounds = bundle.tools.max_rounds if bundle.tools is not None else 1
-    tokens = size / BYTES_PER_TOKEN
-    return int(rounds * (tokens * price.input + int(longest) * price.output) * 1_000)
+    return rounds * most_nano(size, params, price.input, price.output)
 
 
 async def stored_bundle(registry: Registry, variant: Variant) -> Bundle:

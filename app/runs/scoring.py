@@ -15,7 +15,7 @@ from app.registry.kinds.suite import ScorerSpec
 from app.registry.service import Artifact, deciding
 from app.runs.schemas import NANO
 from app.runs.spec import Metric
-from evaluators.contract import JudgeScorer, Sample, Score, Scorer, ScorerConfigError
+from evaluators.contract import Judge, JudgeScorer, Sample, Score, Scorer, ScorerConfigError
 from evaluators.registry import build
 
 ITEM_NEEDS = ("reference", "inputs", "history", "metadata")
@@ -75,6 +75,17 @@ def arguments(args: Mapping[str, Any], rubric: Rubric | None) -> dict[str, Any]:
     return given | {name: value for name, value in args.items() if name != "rubric"}
 
 
+class Scored(NamedTuple):
+    """A score of a cell. One without a `key` is not kept: an error, or a metric that is not for this case.
+
+    `fresh`: it was made now, and what its judge cost has not been counted.
+    """
+
+    score: Score
+    key: str | None
+    fresh: bool = True
+
+
 class LiveMetric(NamedTuple):
     """A metric with its scorer built."""
 
@@ -90,8 +101,15 @@ class LiveMetric(NamedTuple):
         read = {need: getattr(item, need) for need in self.needs}
         return key_of(cell_key, self.metric.identity, hashlib.sha256(_encode(read)).hexdigest())
 
-    def applies_to(self, item: Item) -> bool:
-        return self.metric.applies_to(item.tags)
+    def not_applicable(self, item: Item) -> Scored | None:
+        """The score of a case that this metric is not for."""
+        if self.metric.applies_to(item.tags):
+            return None
+        only = ", ".join(self.metric.when)
+        return Scored(Score.skipped(f"{self.metric.name} is only for items tagged {only}"), None)
+
+    def scored(self, score: Score, cell_key: str, item: Item) -> Scored:
+        return Scored(score, None if score.status == "error" else self.key(cell_key, item))
 
 
 def sample_of(item: Item, answer: Answer) -> Sample:
@@ -122,25 +140,31 @@ def fault(metric: Metric, answer: Answer) -> Score | None:
     return Score.ok(worst, f"the model gave no usable answer: {answer.error}", passed=False, label="failed")
 
 
-def score_batch(live: LiveMetric, items: Sequence[Item], answers: Sequence[Answer]) -> list[Score]:
-    """Scores of one pure scorer, in order. CPU work: call it off the event loop."""
-    scores: list[Score | None] = [fault(live.metric, answer) for answer in answers]
-    for i, item in enumerate(items):
-        if not live.applies_to(item):
-            scores[i] = Score.skipped(f"{live.metric.name} is only for items tagged {', '.join(live.metric.when)}")
-    open_ = [i for i, score in enumerate(scores) if score is None]
-    for i, score in zip(open_, live.scorer.score_batch([sample_of(items[i], answers[i]) for i in open_]), strict=True):
-        scores[i] = score
-    return [score for score in scores if score is not None]
+def score_batch(live: LiveMetric, given: Sequence[tuple[str, Item, Answer]]) -> list[Scored]:
+    """Scores of one pure scorer for cells (key, item, answer), in order. CPU work: call it off the event loop."""
+    found: dict[int, Scored] = {}
+    open_: list[int] = []
+    for i, (key, item, answer) in enumerate(given):
+        if (skipped := live.not_applicable(item)) is not None:
+            found[i] = skipped
+        elif (score := fault(live.metric, answer)) is not None:
+            found[i] = live.scored(score, key, item)
+        else:
+            open_.append(i)
+    scores = live.scorer.score_batch([sample_of(given[i][1], given[i][2]) for i in open_])
+    for i, score in zip(open_, scores, strict=True):
+        found[i] = live.scored(score, given[i][0], given[i][1])
+    return [found[i] for i in range(len(given))]
 
 
-async def judged(live: LiveMetric, item: Item, answer: Answer, judge: Any) -> Score:
+async def judged(live: LiveMetric, cell_key: str, item: Item, answer: Answer, judge: Judge) -> Scored:
     """The score of one judge."""
-    if not live.applies_to(item):
-        return Score.skipped(f"{live.metric.name} is only for items tagged {', '.join(live.metric.when)}")
-    if (score := fault(live.metric, answer)) is not None:
-        return score
-    scorer = live.scorer
-    if not isinstance(scorer, JudgeScorer):
-        raise TypeError(f"{scorer.name} is no judge")
-    return await scorer.score_with(sample_of(item, answer), judge)
+    if (skipped := live.not_applicable(item)) is not None:
+        return skipped
+    score = fault(live.metric, answer)
+    if score is None:
+        scorer = live.scorer
+        if not isinstance(scorer, JudgeScorer):
+            raise TypeError(f"{scorer.name} is no judge")
+        score = await scorer.score_with(sample_of(item, answer), judge)
+    return live.scored(score, cell_key, item)

@@ -1,6 +1,7 @@
 """Runs: made, watched, stopped, continued, read. The engine executes them."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -88,7 +89,7 @@ class Runs:
         return True
 
     async def get(self, session: AsyncSession, project_id: str, run_id: str) -> RunRead:
-        run = await self._load(session, project_id, run_id)
+        run = await self._load(session, project_id, run_id, cases=False)
         rows = await store.counters(session, project_id, run_id)
         errors = await store.errors(session, project_id, run_id)
         return _read(run, rows, errors)
@@ -125,43 +126,36 @@ class Runs:
         """Where the run stands, four times a second and once more when it rests."""
         while True:
             active = self._engine.active(run_id)
-            if active is None or active.project_id != project_id:
-                break
-            yield active.progress("running")
-            try:
-                await asyncio.wait_for(active.ended.wait(), PROGRESS_S)
-            except TimeoutError:
+            if active is not None and active.project_id == project_id:
+                yield active.progress()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(active.ended.wait(), PROGRESS_S)
                 continue
-        async with self._sessions() as session:
-            run = await self.get(session, project_id, run_id)
-        yield Progress(
-            status=run.status,
-            done=run.cells.ended,
-            total=run.cells.planned,
-            variants=[VariantProgress(v.id, v.cells.ended, v.cells.planned) for v in run.variants],
-            calls_per_s=0.0,
-            errors=run.errors,
-            cost_usd=run.cost_usd,
-            eta_s=None if run.status not in RESTING else 0.0,
-        )
+            async with self._sessions() as session:
+                run = await self.get(session, project_id, run_id)
+            yield _progress(run)
+            if run.status in RESTING:
+                return
+            await asyncio.sleep(PROGRESS_S)
 
     async def cancel(self, project_id: str, run_id: str) -> RunRead:
         """No new call from now on. A run at rest stays as it is."""
         async with self._sessions() as session:
-            await self._load(session, project_id, run_id)
+            await self._load(session, project_id, run_id, cases=False)
         await self._engine.stop(run_id, "cancelled", "cancelled by its user")
         async with self._sessions() as session:
             return await self.get(session, project_id, run_id)
 
     async def resume(self, project_id: str, run_id: str, asked: RunResume) -> RunRead:
-        """Runs what was cancelled or lost to infrastructure; what is there is kept."""
+        """Runs what was cancelled, and what infrastructure lost of answers and of judgements; what is there is kept."""
         async with self._sessions.begin() as session:
             await writing(session)
             run = await self._at_rest(session, project_id, run_id)
             if asked.budget_usd is not None:
                 run.row.budget_nano = round(asked.budget_usd * NANO)
             await store.reopen(session, project_id, run_id, ("cancelled", "errored"))
-            run.row.status = "queued"
+            await store.reopen_unjudged(session, project_id, run_id)
+            run.row.status, run.row.ends_as, run.row.reason = "queued", "done", None
         await self._engine.launch(project_id, run_id)
         async with self._sessions() as session:
             return await self.get(session, project_id, run_id)
@@ -265,14 +259,14 @@ class Runs:
         await session.flush()
         await store.insert_cells(session, project_id, run_id, planned.keys)
 
-    async def _load(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
-        run = await store.load(session, project_id, run_id)
+    async def _load(self, session: AsyncSession, project_id: str, run_id: str, *, cases: bool = True) -> Loaded:
+        run = await store.load(session, project_id, run_id, cases=cases)
         if run is None:
             raise RunNotFoundError(f"there is no run {run_id!r}")
         return run
 
     async def _at_rest(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
-        run = await self._load(session, project_id, run_id)
+        run = await self._load(session, project_id, run_id, cases=False)
         if run.row.status not in RESTING:
             raise RunActiveError(f"run {run_id} is {run.row.status}; cancel it first, or wait until it is done")
         return run
@@ -323,6 +317,19 @@ def _read(run: Loaded, rows: list[RunVariantRow], errors: dict[str, int]) -> Run
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+    )
+
+
+def _progress(run: RunRead) -> Progress:
+    return Progress(
+        status=run.status,
+        done=run.cells.ended,
+        total=run.cells.planned,
+        variants=[VariantProgress(v.id, v.cells.ended, v.cells.planned) for v in run.variants],
+        calls_per_s=0.0,
+        errors=run.errors,
+        cost_usd=run.cost_usd,
+        eta_s=0.0 if run.status in RESTING else None,
     )
 
 

@@ -1,11 +1,12 @@
 """Reading and writing of runs in bulk. Every function works within the caller's transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -14,6 +15,7 @@ from app.generation.schemas import Answer
 from app.kit.db import batched_by_variables, core, insert_rows
 from app.llm.schemas import ToolCall, Usage
 from app.runs.schemas import NANO, Cells
+from app.runs.scoring import Scored
 from app.runs.spec import Case, Cell, Spec, decode_cases
 from app.runs.tables import (
     AnswerRow,
@@ -32,9 +34,10 @@ COUNTED = ("cached", "answered", "failed", "errored", "cancelled")
 
 
 class Ended(NamedTuple):
-    """A cell that ended. `answer` is None when infrastructure failed; `paid` when this run made the call.
+    """What is known of a cell now. Its `status` is `pending` when there is more to come.
 
-    `scores` are by metric number: the score and, unless it is an error, its key.
+    `answer` is None when infrastructure failed, or when nothing is to be done with it; `paid` when this run made the call
+    and the answer is to be kept. `scores` are by metric number. `stored` is called once all of this is in the database.
     """
 
     cell: Cell
@@ -42,11 +45,18 @@ class Ended(NamedTuple):
     status: str
     answer: Answer | None
     paid: bool
-    scores: dict[int, tuple[Score, str]]
-    fresh: frozenset[int] = frozenset()
+    scores: dict[int, Scored]
     error_kind: str | None = None
     error: str | None = None
     item: Item | None = None
+    stored: Callable[[], None] | None = None
+
+
+class Known(NamedTuple):
+    """An answer that is there: its status, and the run that paid for it."""
+
+    status: str
+    run_id: str
 
 
 class Loaded(NamedTuple):
@@ -57,12 +67,14 @@ class Loaded(NamedTuple):
     cases: list[Case]
 
 
-async def load(session: AsyncSession, project_id: str, run_id: str) -> Loaded | None:
+async def load(session: AsyncSession, project_id: str, run_id: str, *, cases: bool = True) -> Loaded | None:
+    """A run; without its cases, which may be many, where they are not needed."""
     row = await session.get(RunRow, (project_id, run_id), populate_existing=True)
     if row is None:
         return None
-    cases = await session.get(RunCasesRow, (project_id, run_id))
-    return Loaded(row, msgspec.convert(row.spec, Spec), decode_cases(cases.cases) if cases else [])
+    spec = msgspec.convert(row.spec, Spec)
+    kept = await session.get(RunCasesRow, (project_id, run_id)) if cases else None
+    return Loaded(row, spec, decode_cases(kept.cases) if kept else [])
 
 
 async def pending_cells(session: AsyncSession, project_id: str, run_id: str) -> list[tuple[Cell, str]]:
@@ -71,6 +83,17 @@ async def pending_cells(session: AsyncSession, project_id: str, run_id: str) -> 
         col(RunCellRow.variant_no), col(RunCellRow.case_no), col(RunCellRow.repeat), col(RunCellRow.cell_key)
     ).where(*_of(RunCellRow, project_id, run_id), col(RunCellRow.status) == PENDING)
     return [(Cell(v, c, r), key) for v, c, r, key in (await session.execute(query)).all()]
+
+
+async def known(session: AsyncSession, project_id: str, keys: Iterable[str]) -> dict[str, Known]:
+    """Which answers are there, by cell key."""
+    found: dict[str, Known] = {}
+    for some in batched_by_variables(dict.fromkeys(keys), 2):
+        query = select(col(AnswerRow.cell_key), col(AnswerRow.status), col(AnswerRow.run_id)).where(
+            col(AnswerRow.project_id) == project_id, col(AnswerRow.cell_key).in_(some)
+        )
+        found |= {key: Known(status, run_id) for key, status, run_id in (await session.execute(query)).all()}
+    return found
 
 
 async def answers(session: AsyncSession, project_id: str, keys: Iterable[str]) -> dict[str, AnswerRow]:
@@ -135,10 +158,10 @@ async def write(
         session,
         ScoreRow,
         [
-            _score_row(project_id, e.key, key, score, scorers[metric_no], now)
+            _score_row(project_id, e.key, scored.key, scored.score, scorers[metric_no], now)
             for e in ended
-            for metric_no, (score, key) in e.scores.items()
-            if metric_no in e.fresh and score.status != "error"
+            for metric_no, scored in e.scores.items()
+            if scored.fresh and scored.key is not None
         ],
         ignore_existing=True,
     )
@@ -148,15 +171,20 @@ async def write(
         [
             {
                 **same, "variant_no": e.cell.variant_no, "metric_no": metric_no, "case_no": e.cell.case_no, "repeat": e.cell.repeat,
-                "value": score.value, "passed": score.passed, "status": score.status,
-                "score_key": None if score.status == "error" else key,
-                "error": score.explanation if score.status == "error" else None,
+                "value": score.value, "passed": score.passed, "status": score.status, "score_key": key,
+                "error": score.explanation if key is None else None,
             }
             for e in ended
-            for metric_no, (score, key) in e.scores.items()
+            for metric_no, (score, key, _) in e.scores.items()
         ],
         ignore_existing=True,
     )  # fmt: skip
+    if final := [e for e in ended if e.status != PENDING]:
+        await _end_cells(session, project_id, run_id, final)
+    await _count(session, project_id, run_id, ended)
+
+
+async def _end_cells(session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended]) -> None:
     cells = core(RunCellRow)
     statement = (
         update(cells)
@@ -169,21 +197,18 @@ async def write(
         )
         .values(status=bindparam("s"), error_kind=bindparam("k"), error=bindparam("e"))
     )
-    await (await session.connection()).execute(
-        statement,
-        [
-            {
-                "v": e.cell.variant_no,
-                "c": e.cell.case_no,
-                "r": e.cell.repeat,
-                "s": e.status,
-                "k": e.error_kind,
-                "e": e.error,
-            }
-            for e in ended
-        ],
-    )
-    await _count(session, project_id, run_id, ended)
+    rows = [
+        {
+            "v": e.cell.variant_no,
+            "c": e.cell.case_no,
+            "r": e.cell.repeat,
+            "s": e.status,
+            "k": e.error_kind,
+            "e": e.error,
+        }
+        for e in ended
+    ]
+    await (await session.connection()).execute(statement, rows)
 
 
 async def _count(session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended]) -> None:
@@ -191,10 +216,11 @@ async def _count(session: AsyncSession, project_id: str, run_id: str, ended: Seq
     kinds: dict[tuple[int, str], int] = {}
     for e in ended:
         total = totals.setdefault(e.cell.variant_no, dict.fromkeys((*COUNTED, "cost_nano", "judge_cost_nano"), 0))
-        total[e.status] += 1
+        if e.status != PENDING:
+            total[e.status] += 1
         if e.paid and e.answer is not None:
             total["cost_nano"] += e.answer.cost_nano or 0
-        total["judge_cost_nano"] += sum(round(e.scores[m][0].cost_usd * NANO) for m in e.fresh)
+        total["judge_cost_nano"] += sum(round(s.score.cost_usd * NANO) for s in e.scores.values() if s.fresh)
         if e.error_kind is not None:
             kinds[e.cell.variant_no, e.error_kind] = kinds.get((e.cell.variant_no, e.error_kind), 0) + 1
     variants = core(RunVariantRow)
@@ -260,6 +286,36 @@ async def reopen(session: AsyncSession, project_id: str, run_id: str, statuses: 
     if "errored" in statuses:
         await session.execute(delete(RunErrorRow).where(*_of(RunErrorRow, project_id, run_id)))
     return reopened
+
+
+async def reopen_unjudged(session: AsyncSession, project_id: str, run_id: str) -> None:
+    """Cells that have an answer, and a score that was lost to infrastructure, are pending again."""
+    lost = (*_of(RunScoreRow, project_id, run_id), col(RunScoreRow.status) == "error")
+    query = select(
+        col(RunCellRow.variant_no), col(RunCellRow.case_no), col(RunCellRow.repeat), col(RunCellRow.status)
+    ).where(
+        *_of(RunCellRow, project_id, run_id),
+        col(RunCellRow.status).in_(["cached", "answered", "failed"]),
+        exists().where(
+            *lost,
+            col(RunScoreRow.variant_no) == col(RunCellRow.variant_no),
+            col(RunScoreRow.case_no) == col(RunCellRow.case_no),
+            col(RunScoreRow.repeat) == col(RunCellRow.repeat),
+        ),
+    )
+    found = (await session.execute(query)).all()
+    if not found:
+        return
+    places = [Ended(Cell(v, c, r), "", PENDING, None, False, {}) for v, c, r, _ in found]
+    await _end_cells(session, project_id, run_id, places)
+    variants = core(RunVariantRow)
+    for (variant_no, status), count in Counter((v, s) for v, _, _, s in found).items():
+        await session.execute(
+            update(variants)
+            .where(*_of(RunVariantRow, project_id, run_id), variants.c.variant_no == variant_no)
+            .values({status: variants.c[status] - count})
+        )
+    await session.execute(delete(core(RunScoreRow)).where(*lost))
 
 
 async def forget_scores(session: AsyncSession, project_id: str, run_id: str) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.kit.db import core
 from app.runs.schemas import MetricSummary
-from app.runs.spec import Metric, Spec
+from app.runs.spec import Case, Metric, Spec
 from app.runs.tables import RunRow, RunScoreRow, RunVariantRow
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ async def unfinished(session: AsyncSession) -> list[tuple[str, str]]:
 async def begin(session: AsyncSession, project_id: str, run_id: str, now: datetime) -> None:
     row = await session.get(RunRow, (project_id, run_id))
     if row is not None:
-        row.status, row.started_at, row.finished_at, row.reason = "running", row.started_at or now, None, None
+        row.status, row.started_at, row.finished_at = "running", row.started_at or now, None
         await session.flush()
 
 
@@ -47,21 +48,32 @@ async def rest(
     )
 
 
-async def summarise(session: AsyncSession, project_id: str, run_id: str, spec: Spec, cases: int) -> None:
-    """Stores each variant's metrics: n, missing, mean and bounds, over cases with their repeats averaged."""
+async def summaries(
+    session: AsyncSession, project_id: str, run_id: str, spec: Spec, cases: Sequence[Case]
+) -> list[dict[str, MetricSummary]]:
+    """Each variant's metrics: n, missing, mean and bounds, over cases with their repeats averaged."""
+    clusters = [case.cluster for case in cases]
+    found: list[dict[str, MetricSummary]] = []
     for variant_no in range(len(spec.variants)):
-        found: dict[str, Any] = {}
+        found.append({})
         for metric_no, metric in enumerate(spec.metrics):
-            values, skipped = await grid(session, project_id, run_id, variant_no, metric_no, cases, spec.repeats)
-            summary = await asyncio.to_thread(summary_of, metric, values, skipped)
-            found[metric.name] = {name: getattr(summary, name) for name in summary.__struct_fields__}
-        variants = core(RunVariantRow)
+            values, skipped = await grid(session, project_id, run_id, variant_no, metric_no, len(cases), spec.repeats)
+            found[-1][metric.name] = await asyncio.to_thread(summary_of, metric, values, skipped, clusters)
+    return found
+
+
+async def keep(
+    session: AsyncSession, project_id: str, run_id: str, metrics: Sequence[dict[str, MetricSummary]]
+) -> None:
+    """Stores the metrics of all variants."""
+    variants = core(RunVariantRow)
+    for variant_no, summary in enumerate(metrics):
         await session.execute(
             update(variants)
             .where(
                 variants.c.project_id == project_id, variants.c.run_id == run_id, variants.c.variant_no == variant_no
             )
-            .values(metrics=found)
+            .values(metrics=msgspec.to_builtins(summary))
         )
 
 
@@ -89,25 +101,22 @@ async def grid(
     return values, skipped
 
 
-def summary_of(metric: Metric, values: "NDArray[np.float64]", skipped: "NDArray[np.bool_]") -> MetricSummary:
+def summary_of(
+    metric: Metric,
+    values: "NDArray[np.float64]",
+    skipped: "NDArray[np.bool_]",
+    clusters: Sequence[str | None] = (),
+) -> MetricSummary:
     """Mean over cases with one-sided bounds: plus-one where the scale has two ends, Student's t elsewhere."""
     import numpy as np
 
-    from app.stats.estimates import lower, mean_se, units, upper
-
     counted = ~skipped.all(axis=1)
-    with np.errstate(invalid="ignore"):
-        sums, counts = np.nansum(values, axis=1), np.isfinite(values).sum(axis=1)
-    means = sums[counts > 0] / counts[counts > 0]
+    counts = np.isfinite(values).sum(axis=1)
+    there = counts > 0
+    means = np.nansum(values, axis=1)[there] / counts[there]
+    ends = None if metric.high is None else (metric.low, metric.high)
+    low, high = bounds_of(means, ends, groups(clusters, there))
     n = len(means)
-    low = high = None
-    if n >= 2:
-        alpha = 1 - CONFIDENCE
-        if metric.high is None:
-            plain = mean_se(units(means))
-            low, high = float(plain.lower(alpha)), float(plain.upper(alpha))
-        else:
-            low, high = float(lower(means, metric.low, alpha)), float(upper(means, metric.high, alpha))
     return MetricSummary(
         n=n,
         missing=int(counted.sum()) - n,
@@ -117,3 +126,30 @@ def summary_of(metric: Metric, values: "NDArray[np.float64]", skipped: "NDArray[
         direction=metric.direction,
         unit=metric.unit,
     )
+
+
+def groups(clusters: Sequence[str | None], there: "NDArray[np.bool_]") -> "NDArray[np.int64] | None":
+    """Which cases are not independent: equal numbers for cases of one cluster; None when each stands alone."""
+    import numpy as np
+
+    if not any(cluster is not None for cluster in clusters):
+        return None
+    numbers: dict[str | int, int] = {}
+    alike = [numbers.setdefault(n if c is None else c, len(numbers)) for n, c in enumerate(clusters)]
+    return np.asarray(alike, dtype=np.int64)[there]
+
+
+def bounds_of(
+    values: "NDArray[np.float64]", ends: tuple[float, float] | None, groups: "NDArray[np.int64] | None"
+) -> tuple[float | None, float | None]:
+    """One-sided bounds of a mean, each at `CONFIDENCE`: plus-one between the `ends` of the scale, else Student's t."""
+    from app.stats.estimates import bounds, mean_se, units
+
+    alpha = 1 - CONFIDENCE
+    if ends is not None:
+        return bounds(values, *ends, alpha, groups)[1:] if len(values) else (None, None)
+    independent = units(values, groups)
+    if independent.sizes.size < 2:
+        return None, None
+    plain = mean_se(independent)
+    return float(plain.lower(alpha)), float(plain.upper(alpha))
