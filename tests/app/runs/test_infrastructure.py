@@ -45,9 +45,9 @@ async def test_each_kind_of_broken_endpoint_is_an_error_that_names_the_endpoint_
 
 
 async def test_a_resumed_run_calls_only_what_was_lost_once_the_endpoint_is_back(
-    client: httpx2.AsyncClient, model: Model
+    sqlite_client: httpx2.AsyncClient, model: Model
 ) -> None:
-    project = Project(client)
+    project = Project(sqlite_client)
     port = free_port()
     await small(project, model, "dev-echo")
     down = {"provider": "compatible", "base_url": f"http://127.0.0.1:{port}/v1", "model": "dev-echo"}
@@ -58,7 +58,7 @@ async def test_a_resumed_run_calls_only_what_was_lost_once_the_endpoint_is_back(
     assert cells(run) == {"answered": 5, "errored": 5}
     assert run["errors"] == {"connection": 5}
     async with running_devmodel(port=port) as back:
-        answer = await client.post(f"/api/v1/runs/{run['id']}/resume", json={})
+        answer = await sqlite_client.post(f"/api/v1/runs/{run['id']}/resume", json={})
         assert answer.status_code == 202, answer.text
         resumed = await project.rest(run["id"])
         assert await Model(back).calls() == 5
