@@ -204,9 +204,9 @@ class Executor:
         """Whether the judge could be paid; its score is kept at once."""
         live = run.live.metrics[number]
         assert ended.item is not None and ended.answer is not None  # noqa: S101, PT018 - only answers are judged
-        try:
-            scored = await judged(live, ended.key, ended.item, ended.answer, run.live.judges[number])
-        except BudgetSpentError:
+        judge = run.live.judges[number]
+        scored = await judged(live, ended.key, ended.item, ended.answer, judge)
+        if scored.score.status == "error" and judge.unpaid:
             self._out_of_budget(run)
             return False
         run.cost_nano += round(scored.score.cost_usd * NANO)

@@ -12,24 +12,22 @@ from app.llm.schemas import ChatRequest
 from app.llm.service import LLM
 from app.registry.kinds.rubric import Rubric
 from app.registry.service import Artifact
-from app.runs.budget import Budget, most_nano
+from app.runs.budget import Budget, BudgetSpentError, most_nano
 from app.runs.schemas import NANO
 from evaluators.contract import JudgeReply, JudgeTemplateError, JudgeUnavailableError
 
 
 class EndpointJudge:
-    """A `Judge` of the evaluators' contract. Its calls are paid from the run's budget."""
+    """A `Judge` of the evaluators' contract. Its calls are paid from the run's budget; `unpaid`: one did not fit it."""
 
     def __init__(self, llm: LLM, endpoint: Artifact, rubric: Rubric, budget: Budget) -> None:
         named = msgspec.structs.replace(endpoint, name=rubric.endpoint.partition("@")[0])
         self._llm, self._spec, self._budget = llm, endpoint_spec(named), budget
+        self.unpaid = False
         self._params = {"temperature": 0, **endpoint.content.params, **rubric.params}
 
     async def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any]) -> JudgeReply:
-        """One judgement. What the model will not answer has no text; what the endpoint cannot raises.
-
-        Raises `BudgetSpentError` when the run's budget does not allow it.
-        """
+        """One judgement. What the model will not answer has no text; what the endpoint cannot raises."""
         form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
         request = ChatRequest(messages, self._params, response_format=form)
         price = self._spec.price
@@ -37,7 +35,11 @@ class EndpointJudge:
         if self._budget.limit is not None and price is not None:
             size = len(msgspec.json.encode((messages, form)))
             reserved = most_nano(size, self._params, price.input, price.output)
-        await self._budget.reserve(reserved)
+        try:
+            await self._budget.reserve(reserved)
+        except BudgetSpentError as error:
+            self.unpaid = True
+            raise JudgeUnavailableError("the run's budget does not allow another call") from error
         cost = 0
         try:
             reply = await self._llm.call(self._spec, request)

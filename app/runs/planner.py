@@ -15,9 +15,11 @@ from app.generation.schemas import Bundle, CandidateSpec, CaseInput
 from app.generation.service import answer_key, check_case
 from app.kit.db import batched_by_variables
 from app.kit.errors import BudgetError, FieldError, InvalidContentError, NotFoundError
+from app.registry.kinds.endpoint import Price
+from app.registry.kinds.rubric import Rubric
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
-from app.runs.budget import most_nano
+from app.runs.budget import BYTES_PER_TOKEN, DEFAULT_ANSWER_TOKENS, most_nano
 from app.runs.schemas import NANO, RunCreate
 from app.runs.scoring import Judging, metric_of
 from app.runs.spec import Case, Metric, Spec, Variant, sample
@@ -60,7 +62,8 @@ class Planner:
         entries = await self._datasets.entries(dataset)
         chosen = [entries[i] for i in sample([entry.id for entry in entries], asked.max_cases)]
         items = await self._datasets.some(chosen)
-        metrics = await self.metrics(suite)
+        judging = await self._judging(suite)
+        metrics = self._metrics(suite, judging)
         bundles, variants = await self._variants(asked, suite)
         repeats = asked.repeats or content.repeats
         cells = len(variants) * len(items) * repeats
@@ -76,7 +79,7 @@ class Planner:
             for bundle in bundles
         ]
         known = await self._known([key for variant in keys for case in variant for key in case])
-        estimated = self._estimate(asked, bundles, cases, keys, known)
+        estimated = self._estimate(asked, bundles, cases, keys, known, [j for j in judging if j is not None])
         spec = Spec(
             suite=suite.ref,
             suite_digest=suite.digest,
@@ -106,15 +109,23 @@ class Planner:
 
     async def metrics(self, suite: Artifact) -> list[Metric]:
         """The suite's scorers, with rubrics and their endpoints as pinned."""
-        metrics = []
-        for i, scorer in enumerate(suite.content.scorers):
+        return self._metrics(suite, await self._judging(suite))
+
+    async def _judging(self, suite: Artifact) -> list[Judging | None]:
+        """By scorer: what judges, if a model does."""
+        found: list[Judging | None] = []
+        for i in range(len(suite.content.scorers)):
             pin = suite.pins.get(f"/scorers/{i}/args/rubric")
-            judging = None
-            if pin is not None:
-                rubric = await self._registry.by_digest("rubric", pin)
-                judging = Judging(rubric, await self._registry.by_digest("endpoint", rubric.pins["/endpoint"]))
-            metrics.append(metric_of(scorer, judging, f"/scorers/{i}"))
-        return metrics
+            if pin is None:
+                found.append(None)
+                continue
+            rubric = await self._registry.by_digest("rubric", pin)
+            found.append(Judging(rubric, await self._registry.by_digest("endpoint", rubric.pins["/endpoint"])))
+        return found
+
+    def _metrics(self, suite: Artifact, judging: Sequence[Judging | None]) -> list[Metric]:
+        scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
+        return [metric_of(scorer, judge, f"/scorers/{i}") for i, (scorer, judge) in scorers]
 
     async def _variants(self, asked: RunCreate, suite: Artifact) -> tuple[list[Bundle], list[Variant]]:
         candidates = [Candidate(f"c{i + 1}", spec, f"/candidates/{i}") for i, spec in enumerate(asked.candidates)]
@@ -163,20 +174,19 @@ class Planner:
         self, bundles: Sequence[Bundle], variants: Sequence[Variant], items: Sequence[Item], cases: Sequence[CaseInput]
     ) -> None:
         problems: list[FieldError] = []
-        seen: set[str] = set()
+        seen: set[tuple[str, bool]] = set()
         for bundle, variant in zip(bundles, variants, strict=True):
-            if bundle.prompt_digest in seen:
+            alike = (bundle.prompt_digest, bundle.rag is not None)
+            if alike in seen or len(problems) >= MAX_PROBLEMS:
                 continue
-            seen.add(bundle.prompt_digest)
+            seen.add(alike)
+            where = "/baseline" if variant.candidate == "baseline" else f"/candidates/{int(variant.candidate[1:]) - 1}"
             for item, case in zip(items, cases, strict=True):
                 try:
                     check_case(bundle, case)
                 except InvalidContentError as error:
-                    problems.append(
-                        FieldError(
-                            f"/candidates/{variant.id}", f"case {item.id!r} with {variant.prompt}: {error.detail}"
-                        )
-                    )
+                    detail = f"case {item.id!r} with {variant.prompt}: {error.detail}"
+                    problems.append(FieldError(f"{where}/prompt", detail))
                     if len(problems) >= MAX_PROBLEMS:
                         break
         if problems:
@@ -198,33 +208,45 @@ class Planner:
         cases: Sequence[CaseInput],
         keys: list[list[list[str]]],
         known: set[str],
+        judging: Sequence[Judging],
     ) -> int | None:
-        """What the calls may cost at most, in nano-dollars; None when an endpoint has no price."""
+        """What the calls for answers that are not known, and for judging them, may cost at most, in nano-dollars; None when
+        an endpoint has no price."""
         total, least = 0, None
         counted: set[str] = set()
+        priced = True
         for bundle, variant_keys in zip(bundles, keys, strict=True):
-            if bundle.endpoint.provider == "replay":
+            calls = bundle.endpoint.provider != "replay"
+            if calls and bundle.endpoint.price is None:
+                priced = self._unpriced(asked, bundle.spec.name)
                 continue
-            if bundle.endpoint.price is None:
-                if asked.budget_usd is not None:
-                    raise InvalidContentError.at(
-                        "/budget_usd",
-                        f"the endpoint {bundle.spec.name!r} has no price, so that a budget cannot bound it",
-                    )
-                return None
             for case, case_keys in zip(cases, variant_keys, strict=True):
-                amount = reservation(bundle, case)
-                for key in case_keys:
-                    if key not in known and key not in counted:
-                        counted.add(key)
-                        total += amount
+                open_ = {key for key in case_keys if key not in known} - counted
+                if open_:
+                    counted |= open_
+                    amount = reservation(bundle, case)
+                    total += len(open_) * amount
+                    if calls:
                         least = amount if least is None else min(least, amount)
+        for judge in judging:
+            price = judge.endpoint.content.price
+            if price is None:
+                priced = self._unpriced(asked, judge.rubric.content.endpoint)
+            else:
+                total += len(counted) * judging_nano(judge, price)
         if asked.budget_usd is not None and least is not None and least > asked.budget_usd * NANO:
             raise BudgetError.at(
                 "/budget_usd",
                 f"one call may cost ${least / NANO:.6f}; a budget of ${asked.budget_usd:g} does not allow it",
             )
-        return total
+        return total if priced else None
+
+    def _unpriced(self, asked: RunCreate, endpoint: str) -> bool:
+        if asked.budget_usd is not None:
+            raise InvalidContentError.at(
+                "/budget_usd", f"the endpoint {endpoint!r} has no price, so that a budget cannot bound it"
+            )
+        return False
 
     def _warnings(self, metrics: Sequence[Metric], variants: Sequence[Variant]) -> Any:
         for metric in metrics:
@@ -245,6 +267,14 @@ def reservation(bundle: Bundle, case: CaseInput) -> int:
     params = {**bundle.endpoint.params, **bundle.prompt.params, **bundle.params}
     rounds = bundle.tools.max_rounds if bundle.tools is not None else 1
     return rounds * most_nano(size, params, price.input, price.output)
+
+
+def judging_nano(judging: Judging, price: Price) -> int:
+    """Nano-dollars that judging one answer is estimated to cost; how long the answer will be is a guess."""
+    rubric: Rubric = judging.rubric.content
+    size = len(msgspec.json.encode(rubric)) + BYTES_PER_TOKEN * DEFAULT_ANSWER_TOKENS
+    params = {**judging.endpoint.content.params, **rubric.params}
+    return rubric.votes * most_nano(size, params, price.input, price.output)
 
 
 async def stored_bundle(registry: Registry, variant: Variant) -> Bundle:

@@ -38,10 +38,16 @@ class Endpoint:
         self.asked: Counter[str] = Counter()
         self.in_flight = self.most_in_flight = 0
         self.began: list[float] = []
+        self._came = asyncio.Condition()
 
     @property
     def calls(self) -> int:
         return self.asked.total()
+
+    async def reached(self, calls: int) -> None:
+        """Returns once so many requests have come."""
+        async with asyncio.timeout(30), self._came:
+            await self._came.wait_for(lambda: self.calls >= calls)
 
     def reset(self) -> None:
         self.asked.clear()
@@ -60,6 +66,8 @@ class Endpoint:
                 self.began.append(asyncio.get_running_loop().time())
                 self.asked[question_of(body)] += 1
                 self.in_flight += 1
+                async with self._came:
+                    self._came.notify_all()
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
                 try:
                     await asyncio.sleep(self.latency_s)

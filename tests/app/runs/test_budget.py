@@ -2,12 +2,13 @@
 
 import asyncio
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.runs.budget import Budget, BudgetSpentError
+from tests.app.llm.canned import completion, http
 from tests.app.runs.conftest import Project, cells
 from tests.app.runs.endpoint import Endpoint
-from tests.app.llm.canned import completion, http
 
 # What the planner reserves per call is 1 cent (100 answer tokens), and so much each call costs.
 PRICE = {"price": {"input": 0, "output": 100}, "params": {"max_tokens": 100}, "limits": {"max_concurrency": 64}}
@@ -38,7 +39,7 @@ async def test_a_raised_budget_continues_and_counts_what_was_spent(sqlite_projec
 
 async def test_calls_that_turn_out_cheaper_leave_room_for_more(sqlite_project: Project, asked: Endpoint) -> None:
     await sqlite_project.suite(asked, 30, **PRICE)  # 5 tokens each, not 100
-    run = await sqlite_project.run(budget_usd=2 * CENT)
+    run = await sqlite_project.run(budget_usd=2.5 * CENT)
     assert (run["status"], cells(run)) == ("done", {"answered": 30})
 
 

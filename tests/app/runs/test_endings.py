@@ -123,8 +123,7 @@ async def test_cancelling_stops_calls_at_once_and_resuming_finishes(project: Pro
     asked.latency_s = 0.2
     await project.suite(asked, 60, limits={"max_concurrency": 8})
     run_id = await project.begin()
-    while asked.calls < 16:
-        await asyncio.sleep(0.01)
+    await asked.reached(16)
     cancelled = await project.act(run_id, "cancel")
     stopped = asyncio.get_running_loop().time()
     counted = cells(cancelled)
