@@ -121,3 +121,69 @@ async def test_critical_cases_are_asked_first(sqlite_project: Project, asked: En
     await sqlite_project.run()
     first = {int(question.split()[-1]) for question in list(asked.asked)[:5]}
     assert (first == {20, 21, 22, 23, 24}) == (tag == "critical")
+
+
+async def test_items_that_ask_the_same_share_the_answer_and_are_scored_each(project: Project, asked: Endpoint) -> None:
+    await project.suite(asked, 1)
+    question = {"inputs": {"question": "the same"}}
+    items = [{"id": "right", **question, "reference": "the same"}, {"id": "wrong", **question, "reference": "another"}]
+    await project.make("datasets", "questions", {"items": items})
+    await project.scorers(EXACT)
+    for run in (await project.run(), await project.run()):
+        values = {r["case"]: r["scores"]["right"]["value"] for r in await project.results(run["id"])}
+        assert values == {"right": 1.0, "wrong": 0.0}
+    assert asked.calls == 1
+
+
+async def test_a_scorer_for_some_tags_says_nothing_about_the_others_to_a_scorer_for_all(
+    project: Project, asked: Endpoint
+) -> None:
+    await project.suite(asked, 1)
+    items = [
+        {
+            "id": f"q{n}",
+            "inputs": {"question": f"question {n}"},
+            "reference": f"question {n}",
+            "tags": ["odd"] * (n % 2),
+        }
+        for n in range(4)
+    ]
+    await project.make("datasets", "questions", {"items": items})
+    await project.scorers({**EXACT, "when": ["odd"]})
+    some = await project.run()
+    assert variant(some, "c1:model")["metrics"]["right"]["n"] == 2
+    assert [r["scores"]["right"]["status"] for r in await project.results(some["id"])] == ["skipped", "ok"] * 2
+    await project.scorers(EXACT)
+    all_ = await project.run()
+    assert (variant(all_, "c1:model")["metrics"]["right"]["n"], asked.calls) == (4, 4)
+
+
+async def test_items_of_one_cluster_count_as_one_when_bounds_are_drawn(
+    sqlite_project: Project, asked: Endpoint
+) -> None:
+    asked.answer = lambda body: "wrong" if body["messages"][-1]["content"] in ("question 0", "question 1") else "right"
+    await sqlite_project.suite(asked, 1)
+    bounds = []
+    for cluster in (lambda n: None, lambda n: f"document {n // 2}"):
+        items = [
+            {"id": f"q{n}", "inputs": {"question": f"question {n}"}, "reference": "right", "cluster": cluster(n)}
+            for n in range(20)
+        ]
+        await sqlite_project.make("datasets", "questions", {"items": items})
+        await sqlite_project.scorers(EXACT)
+        metric = variant(await sqlite_project.run(), "c1:model")["metrics"]["right"]
+        assert (metric["n"], metric["mean"]) == (20, 0.9)
+        bounds.append((metric["low"], metric["high"]))
+    assert bounds[1][0] < bounds[0][0] < 0.9
+    assert bounds[0][1] <= bounds[1][1] <= 1
+
+
+async def test_scoring_a_stopped_run_again_leaves_it_stopped(sqlite_project: Project, asked: Endpoint) -> None:
+    price = {"price": {"input": 0, "output": 100}, "params": {"max_tokens": 100}}
+    await sqlite_project.suite(asked, 30, **price)
+    run = await sqlite_project.run(budget_usd=0.015)
+    assert run["status"] == "budget"
+    await sqlite_project.scorers(LENGTH)
+    await sqlite_project.act(run["id"], "rescore")
+    rescored = await sqlite_project.rest(run["id"])
+    assert (rescored["status"], rescored["cells"], rescored["reason"]) == ("budget", run["cells"], run["reason"])
