@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -91,6 +92,7 @@ def test_an_interrupt_while_waiting_cancels_what_was_waited_for() -> None:
 
     def interrupt() -> None:
         begun.wait()
+        time.sleep(0.3)  # the main thread must have begun to wait: an interrupt before that is not what is tested
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
