@@ -22,7 +22,14 @@ def printed() -> str:
     with tempfile.TemporaryDirectory() as folder:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("PROMPTWARD_")}
         environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "client")])
-        done = subprocess.run([sys.executable, "-m", "app.cli.main", "demo"], cwd=folder, env=environ, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli.main", "demo"],
+            cwd=folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         sys.exit(f"the demo ended with {done.returncode}:\n{done.stderr}")
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()) + "\n"
@@ -40,7 +47,11 @@ def main() -> None:
     if "--write" in sys.argv:
         README.write_text(BLOCK.sub(lambda match: match[1] + now + match[3], README.read_text()))
         return
-    difference = list(difflib.unified_diff(masked(found[2]).splitlines(), masked(now).splitlines(), "README.md", "promptward demo", lineterm=""))
+    difference = list(
+        difflib.unified_diff(
+            masked(found[2]).splitlines(), masked(now).splitlines(), "README.md", "promptward demo", lineterm=""
+        )
+    )
     if difference:
         print("\n".join(difference))
         sys.exit("README.md does not show what the demo prints; run `python -m tests.transcript --write`")
