@@ -4,20 +4,20 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Select, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Row, Select, exists, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.datasets.schemas import Entry, Item
 from app.datasets.service import Datasets
-from app.kit.db import batched_by_variables
+from app.kit.db import batched_by_variables, core
 from app.kit.errors import BadRequestError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.runs import store
 from app.runs.compare import Side, comparison
 from app.runs.schemas import AnswerRead, Result, ScoreRead, usd
 from app.runs.store import Loaded
-from app.runs.tables import AnswerRow, RunCellRow, RunScoreRow, ScoreRow
+from app.runs.tables import AnswerRow, RunCellRow, RunScoreRow
 
 CELL = (col(RunCellRow.variant_no), col(RunCellRow.case_no), col(RunCellRow.repeat))
 
@@ -41,7 +41,7 @@ async def page(session: AsyncSession, run: Loaded, filters: Filters, limit: int,
     query = (await _filtered(session, run, filters)).order_by(*CELL).limit(limit + 1)
     if cursor is not None:
         query = query.where(tuple_(*CELL) > tuple_(*[literal(part) for part in decode_cursor(cursor, (int, int, int))]))
-    cells = list(await session.scalars(query))
+    cells = list(await session.execute(query))
     items = await _read(session, run, cells[:limit])
     last = cells[limit - 1] if len(cells) > limit else None
     return Page(items, None if last is None else encode_cursor(last.variant_no, last.case_no, last.repeat))
@@ -59,7 +59,7 @@ async def each(session: AsyncSession, run: Loaded, size: int = 1_000) -> AsyncIt
 
 
 async def _filtered(session: AsyncSession, run: Loaded, filters: Filters) -> Select[Any]:
-    query = select(RunCellRow).where(
+    query = select(core(RunCellRow)).where(
         col(RunCellRow.project_id) == run.row.project_id, col(RunCellRow.run_id) == run.row.id
     )
     if filters.variant is not None:
@@ -116,7 +116,7 @@ def _scored(*conditions: Any) -> Any:
     )
 
 
-async def _read(session: AsyncSession, run: Loaded, cells: Sequence[RunCellRow]) -> list[Result]:
+async def _read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]]) -> list[Result]:
     if not cells:
         return []
     project_id, run_id = run.row.project_id, run.row.id
@@ -126,14 +126,14 @@ async def _read(session: AsyncSession, run: Loaded, cells: Sequence[RunCellRow])
     numbers = sorted({cell.case_no for cell in cells})
     entries = [Entry(run.cases[n].id, run.cases[n].digest, run.cases[n].tags) for n in numbers]
     items = dict(zip(numbers, await Datasets(session, project_id).some(entries), strict=True))
-    rows: dict[tuple[int, int, int], list[RunScoreRow]] = {}
+    rows: dict[tuple[int, int, int], list[Row[Any]]] = {}
     for some in batched_by_variables([(c.variant_no, c.case_no, c.repeat) for c in cells], 4):
-        query = select(RunScoreRow).where(
+        query = select(core(RunScoreRow)).where(
             col(RunScoreRow.project_id) == project_id,
             col(RunScoreRow.run_id) == run_id,
             tuple_(col(RunScoreRow.variant_no), col(RunScoreRow.case_no), col(RunScoreRow.repeat)).in_(some),
         )
-        for row in await session.scalars(query):
+        for row in await session.execute(query):
             rows.setdefault((row.variant_no, row.case_no, row.repeat), []).append(row)
     keys = [row.score_key for several in rows.values() for row in several if row.score_key is not None]
     scores = await store.scores(session, project_id, keys)
@@ -145,11 +145,11 @@ async def _read(session: AsyncSession, run: Loaded, cells: Sequence[RunCellRow])
 
 def _result(
     run: Loaded,
-    cell: RunCellRow,
-    answer: AnswerRow | None,
+    cell: Row[Any],
+    answer: Row[Any] | None,
     item: Item,
-    rows: Sequence[RunScoreRow],
-    scores: dict[str, ScoreRow],
+    rows: Sequence[Row[Any]],
+    scores: dict[str, Row[Any]],
 ) -> Result:
     if cell.status not in ("cached", "answered", "failed"):
         answer = None
@@ -157,7 +157,7 @@ def _result(
         variant=run.spec.variants[cell.variant_no].id,
         case=run.cases[cell.case_no].id,
         repeat=cell.repeat,
-        status=cell.status,  # type: ignore[arg-type]  # what was written was one of them
+        status=cell.status,
         answer=None if answer is None else _answer(run, answer),
         error=cell.error if answer is None else answer.error,
         scores={
@@ -171,7 +171,7 @@ def _result(
     )
 
 
-def _answer(run: Loaded, row: AnswerRow) -> AnswerRead:
+def _answer(run: Loaded, row: Row[Any]) -> AnswerRead:
     answer = store.answer_of(row)
     return AnswerRead(
         text=answer.text,
@@ -187,12 +187,12 @@ def _answer(run: Loaded, row: AnswerRow) -> AnswerRead:
     )
 
 
-def _score(row: RunScoreRow, kept: ScoreRow | None) -> ScoreRead:
+def _score(row: Row[Any], kept: Row[Any] | None) -> ScoreRead:
     return ScoreRead(
         value=row.value,
         passed=row.passed,
         label=None if kept is None else kept.label,
-        status=row.status,  # type: ignore[arg-type]
+        status=row.status,
         explanation=(row.error or "") if kept is None else kept.explanation,
         evidence=None if kept is None else kept.evidence,
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, delete, exists, func, select, update
+from sqlalchemy import Row, bindparam, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -96,21 +96,23 @@ async def known(session: AsyncSession, project_id: str, keys: Iterable[str]) -> 
     return found
 
 
-async def answers(session: AsyncSession, project_id: str, keys: Iterable[str]) -> dict[str, AnswerRow]:
-    """Stored answers by cell key."""
-    found: dict[str, AnswerRow] = {}
+async def answers(session: AsyncSession, project_id: str, keys: Iterable[str]) -> dict[str, Row[Any]]:
+    """Stored answers by cell key: rows with the columns of `AnswerRow`, which cost a third of its instances."""
+    table = core(AnswerRow)
+    found: dict[str, Row[Any]] = {}
     for some in batched_by_variables(dict.fromkeys(keys), 2):
-        query = select(AnswerRow).where(col(AnswerRow.project_id) == project_id, col(AnswerRow.cell_key).in_(some))
-        found |= {row.cell_key: row for row in await session.scalars(query)}
+        query = select(table).where(table.c.project_id == project_id, table.c.cell_key.in_(some))
+        found |= {row.cell_key: row for row in await session.execute(query)}
     return found
 
 
-async def scores(session: AsyncSession, project_id: str, keys: Iterable[str]) -> dict[str, ScoreRow]:
-    """Stored scores by their key."""
-    found: dict[str, ScoreRow] = {}
+async def scores(session: AsyncSession, project_id: str, keys: Iterable[str]) -> dict[str, Row[Any]]:
+    """Stored scores by their key: rows with the columns of `ScoreRow`."""
+    table = core(ScoreRow)
+    found: dict[str, Row[Any]] = {}
     for some in batched_by_variables(dict.fromkeys(keys), 2):
-        query = select(ScoreRow).where(col(ScoreRow.project_id) == project_id, col(ScoreRow.key).in_(some))
-        found |= {row.key: row for row in await session.scalars(query)}
+        query = select(table).where(table.c.project_id == project_id, table.c.key.in_(some))
+        found |= {row.key: row for row in await session.execute(query)}
     return found
 
 
@@ -331,7 +333,7 @@ def cells_of(row: RunVariantRow) -> Cells:
     return Cells(row.planned, row.cached, row.answered, row.failed, row.errored, row.cancelled)
 
 
-def answer_of(row: AnswerRow) -> Answer:
+def answer_of(row: Row[Any]) -> Answer:
     """A stored answer as it was given."""
     usage = None
     if row.prompt_tokens is not None and row.completion_tokens is not None:
@@ -351,7 +353,7 @@ def answer_of(row: AnswerRow) -> Answer:
     )
 
 
-def score_of(row: ScoreRow) -> Score:
+def score_of(row: Row[Any]) -> Score:
     """A stored score; what its judge cost was paid then."""
     return Score(
         value=row.value,
@@ -359,7 +361,7 @@ def score_of(row: ScoreRow) -> Score:
         label=row.label,
         explanation=row.explanation,
         evidence=row.evidence,
-        status=row.status,  # type: ignore[arg-type]  # what was written was one of them
+        status=row.status,
     )
 
 
