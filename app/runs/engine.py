@@ -50,7 +50,7 @@ class Engine:
             await self.launch(project_id, run_id)
 
     async def close(self) -> None:
-        """Begins no call more, waits a little for those in flight, and stores what came. The rest is continued later."""
+        """Takes up no further cell, waits a little for those at work, and stores what came. The rest is continued later."""
         for run in self._active.values():
             run.stopping = True
         if tasks := [task for run in self._active.values() for task in run.tasks]:

@@ -6,10 +6,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
+from app.kit.db import writing
+from app.settings import Settings
 from tests.app.llm.canned import completion, http
 from tests.app.runs.conftest import Project, cells, variant
 from tests.app.runs.endpoint import Answer, Body, Endpoint, content_filter, echo, question_of, unauthorised
+from tests.conftest import client_of, started
 
 RIGHT = "right"
 
@@ -208,3 +212,51 @@ async def test_a_reader_may_look_but_not_run(sqlite_project: Project, asked: End
     body = {"suite": "checks", "candidates": [{"prompt": "ask"}]}
     assert (await client.post("/api/v1/runs", json=body, headers=headers)).status_code == 403
     assert asked.calls == 0
+
+
+async def test_a_service_that_ends_keeps_the_answers_in_flight_and_continues_when_it_starts(
+    settings: Settings, asked: Endpoint
+) -> None:
+    asked.latency_s = 0.3
+    async with started(settings) as app, client_of(app) as client:
+        project = Project(client)
+        await project.suite(asked, 60, limits={"max_concurrency": 5})
+        run_id = await project.begin()
+        await asked.reached(8)
+    assert asked.calls < 60
+    asked.latency_s = 0.0
+    async with started(settings) as app, client_of(app) as client:
+        done = await Project(client).rest(run_id)
+    assert (done["status"], cells(done), set(asked.asked.values())) == ("done", {"answered": 60}, {1})
+
+
+async def test_a_run_goes_on_by_itself_when_the_one_that_asked_for_it_is_cancelled(
+    sqlite_project: Project, asked: Endpoint
+) -> None:
+    asked.latency_s = 0.5
+    await sqlite_project.suite(asked, 10, limits={"max_concurrency": 2})
+    first = await sqlite_project.begin()
+    await asked.reached(2)
+    second = await sqlite_project.begin()
+    await sqlite_project.act(first, "cancel")
+    asked.latency_s = 0.0
+    done = await sqlite_project.rest(second)
+    assert (done["status"], cells(done)) == ("done", {"answered": 10})
+
+
+async def test_a_defect_ends_the_run_as_failed_and_the_next_one_runs(sqlite_project: Project, asked: Endpoint) -> None:
+    """A kept answer that cannot be read stands for any defect: it must not leave a run that never ends."""
+    await sqlite_project.suite(asked, 3)
+    transport: Any = sqlite_project.client._transport
+    sessions = transport.app.litestar.state.sessions
+    asked.latency_s = 0.2
+    await sqlite_project.run()
+    async with sessions.begin() as session:
+        await writing(session)
+        await session.execute(text("UPDATE answer SET tool_calls = '5'"))
+        await session.execute(text("DELETE FROM score"))
+    run = await sqlite_project.run()
+    assert (run["status"], cells(run)) == ("failed", {"cancelled": 3})
+    assert "our own fault" in run["reason"]
+    fresh = await sqlite_project.run(fresh=True)
+    assert (fresh["status"], cells(fresh)) == ("done", {"answered": 3})
