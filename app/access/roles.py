@@ -3,17 +3,38 @@
 PUBLIC = "public"
 """The permission of a route that needs no key: probes and the API reference."""
 
-READ = frozenset({"registry:read", "runs:read", "scorers:read"})
+READ = frozenset(
+    {
+        "registry:read",
+        "runs:read",
+        "scorers:read",
+        "environments:read",
+        "releases:read",
+        "serving:read",
+        "feedback:read",
+        "audit:read",
+    }
+)
 CI = READ | {"registry:draft", "runs:write", "gates:evaluate"}
-ENGINEER = CI | {"registry:write", "labels:write"}
-ADMIN = ENGINEER | {"keys:manage"}
+SERVER = frozenset({"serving:read", "serving:call", "inferences:write", "feedback:write", "feedback:by_id"})
+PROPOSER = CI | {"registry:write", "releases:propose"}
+ENGINEER = PROPOSER | SERVER | {"labels:write", "releases:operate"}
+APPROVER = READ | {"releases:approve", "releases:operate"}
+ADMIN = ENGINEER | APPROVER | {"keys:manage", "environments:write", "feedback:erase"}
 
 ROLES: dict[str, frozenset[str]] = {
     "reader": READ,
-    "ci": frozenset(CI),
-    "engineer": frozenset(ENGINEER),
-    "admin": frozenset(ADMIN),
+    "feedback": frozenset({"feedback:write"}),
+    "server": SERVER,
+    "ci": CI,
+    "proposer": PROPOSER,
+    "engineer": ENGINEER,
+    "approver": APPROVER,
+    "admin": ADMIN,
 }
+"""`feedback` may be given to browsers: it rates by receipt and nothing else. `server` is a product's backend: it fetches and
+calls what is live, logs answers and rates them by id. `proposer` makes versions and releases; only `engineer`, `approver` and
+`admin` move a rollout, only `approver` and `admin` approve."""
 
 
 def allows(role: str, permission: str) -> bool:
