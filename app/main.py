@@ -22,12 +22,17 @@ from app.access.guard import check_permissions, provide_caller, require_permissi
 from app.access.idempotency import Idempotency
 from app.access.roles import PUBLIC
 from app.access.service import Authenticator, ensure_admin_key
+from app.audit import controller as audit
+from app.audit.service import attach as attach_audit
 from app.datasets import controller as datasets
 from app.datasets.schemas import Item
 from app.datasets.service import Datasets
 from app.devmodel import running_devmodel
 from app.devmodel import serve as serve_devmodel
+from app.feedback import controller as feedback
+from app.feedback.service import Feedback
 from app.gates import controller as gates
+from app.gateway import controller as gateway
 from app.generation import controller as generation
 from app.generation.service import Generation
 from app.kit import home, problems
@@ -40,7 +45,9 @@ from app.kit.sockets import listening_socket
 from app.llm.service import LLM
 from app.migrations import runner
 from app.registry import controller as registry
+from app.registry import environments_controller as environments
 from app.registry import scorers
+from app.releases import controller as releases
 from app.retrieval.schemas import LoadItems
 from app.retrieval.service import Retrieval
 from app.runs import controller as runs
@@ -98,6 +105,7 @@ def create_app(
     """
     engine = make_engine(settings.database_url)
     sessions = make_sessions(engine)
+    attach_audit(sessions)
     state = State(
         {
             "settings": settings,
@@ -135,6 +143,11 @@ ROUTERS = (
     generation.router,
     runs.router,
     gates.router,
+    audit.router,
+    environments.router,
+    feedback.router,
+    releases.router,
+    gateway.router,
 )
 
 
@@ -158,6 +171,9 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.runs = Runs(state.sessions, state.llm, state.generation, state.clock)
         await state.runs.start()
         stack.push_async_callback(state.runs.close)
+        state.feedback = Feedback(state.sessions, state.clock, home.secret(settings.home, settings.secret_key))
+        await state.feedback.start()
+        stack.push_async_callback(state.feedback.close)
         if settings.admin_key is not None or state.on_first_key is not None:
             made = await ensure_admin_key(state.sessions, settings.admin_key, state.clock)
             if made is not None:

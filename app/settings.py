@@ -36,6 +36,7 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     allow_hosts: tuple[str, ...] = ()
     log_format: str = "text"
+    secret_key: str | None = field(default=None, repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -52,6 +53,9 @@ class Settings:
         port = given.get("PORT", "8000")
         if not port.isdigit() or int(port) > 65535:
             raise SettingsError(f"PROMPTWARD_PORT is {port!r}; use a number from 0 to 65535")
+        secret_key = given.get("SECRET_KEY")
+        if secret_key is not None and len(secret_key) < 32:
+            raise SettingsError("PROMPTWARD_SECRET_KEY is too short; use at least 32 random characters")
         return cls(
             home=home,
             database_url=given.get("DATABASE_URL", f"sqlite:///{home / 'promptward.db'}"),
@@ -62,6 +66,7 @@ class Settings:
             api_key=given.get("API_KEY"),
             allow_hosts=tuple(part.strip() for part in given.get("ALLOW_HOSTS", "").split(",") if part.strip()),
             log_format=log_format,
+            secret_key=secret_key,
             environ=environ,
             sources={name: f"PROMPTWARD_{name}" for name in given},
         )
@@ -78,6 +83,7 @@ class Settings:
             "API_KEY": MASK if self.api_key else "",
             "ALLOW_HOSTS": ",".join(self.allow_hosts),
             "LOG_FORMAT": self.log_format,
+            "SECRET_KEY": MASK if self.secret_key else "",
         }
         return [
             Setting(f"PROMPTWARD_{name}", value, "environment" if name in self.sources else "default")
@@ -85,7 +91,18 @@ class Settings:
         ]
 
 
-_NAMES = ("HOME", "DATABASE_URL", "HOST", "PORT", "ADMIN_KEY", "URL", "API_KEY", "ALLOW_HOSTS", "LOG_FORMAT")
+_NAMES = (
+    "HOME",
+    "DATABASE_URL",
+    "HOST",
+    "PORT",
+    "ADMIN_KEY",
+    "URL",
+    "API_KEY",
+    "ALLOW_HOSTS",
+    "LOG_FORMAT",
+    "SECRET_KEY",
+)
 
 
 def default_home(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 The lock is the operating system's (`flock`), so that it ends with the process however that ends.
 """
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -16,6 +17,7 @@ from app.kit.errors import ConflictError
 
 ADDRESS_FILE = "service.json"
 LOCK_FILE = "lock"
+SIGNING_FILE = "signing.key"
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -28,6 +30,25 @@ class Address(msgspec.Struct, frozen=True):
 
 def new_token() -> str:
     return secrets.token_urlsafe(32)
+
+
+def secret(home: Path, given: str | None) -> bytes:
+    """The key that receipts are signed and raters are hashed with: `given`, else the home's own, made once (mode 0600)."""
+    if given is not None:
+        return given.encode()
+    path = home / SIGNING_FILE
+    home.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        made = home / f"{SIGNING_FILE}.{os.getpid()}"
+        handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_urlsafe(48).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was first, and its key is whole
+            os.link(made, path)
+        made.unlink()
+    return path.read_bytes()
 
 
 @contextmanager
