@@ -1,5 +1,6 @@
 """From the cells of runs to the evidence that `decide` reads. Loads numpy; import inside functions."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
@@ -10,7 +11,16 @@ from app.gates.looks import Schedule
 from app.runs.compare import EvidenceSide, RunEvidence
 
 
-def gather(evidence: RunEvidence, schedule: Schedule, passed: frozenset[str], tries: int, now: datetime) -> Evidence:
+def gather(
+    evidence: RunEvidence,
+    schedule: Schedule,
+    passed: frozenset[str],
+    tries: int,
+    now: datetime,
+    *,
+    approvals: Mapping[str, int] | None = None,
+    fresh_baseline: bool = True,
+) -> Evidence:
     """The evidence of a look. What an unreadable output scored is in the values; what infrastructure lost is missing."""
     pins = {"candidate": evidence.candidate.bundle, "dataset": evidence.dataset}
     if evidence.baseline is not None:
@@ -20,10 +30,11 @@ def gather(evidence: RunEvidence, schedule: Schedule, passed: frozenset[str], tr
         endpoints=evidence.endpoints,
         metrics={m.name: Metric(m.name, m.direction, m.low, m.high, m.judged) for m in evidence.metrics},
         candidate=_side(evidence.candidate, now),
-        baseline=None if evidence.baseline is None else _side(evidence.baseline, now),
+        baseline=None if evidence.baseline is None else _side(evidence.baseline, now, fresh_baseline),
         pins=pins,
         look=Look(schedule.number, schedule.fractions, passed),
         tries=tries,
+        approvals=approvals,
     )
 
 
@@ -46,7 +57,7 @@ def differences(evidence: RunEvidence, metric: str) -> NDArray[np.float64]:
     return oriented
 
 
-def _side(side: EvidenceSide, now: datetime) -> Side:
+def _side(side: EvidenceSide, now: datetime, fresh: bool = True) -> Side:
     return Side(
         run=side.run,
         pins={"bundle": side.bundle, **side.pins},
@@ -61,6 +72,7 @@ def _side(side: EvidenceSide, now: datetime) -> Side:
         planned=side.planned,
         finished=side.finished,
         age_s=None if side.oldest is None else max(0.0, (now - side.oldest).total_seconds()),
+        fresh=fresh,
         failed=side.failed,
         cost_usd=side.cost_usd,
         latency_ms=side.latency_ms,

@@ -1,6 +1,7 @@
 """Judging a candidate of a run: gathers the evidence, decides, keeps the verdict."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -31,8 +32,12 @@ class Gates:
         self._session, self._caller, self._runs, self._clock = session, caller, runs, clock
         self._registry = Registry(session, caller.project_id, actor=caller.actor, clock=clock)
 
-    async def evaluate(self, asked: Evaluate) -> VerdictRecord:
+    async def evaluate(
+        self, asked: Evaluate, *, approvals: Mapping[str, int] | None = None, fresh_baseline: bool = True
+    ) -> VerdictRecord:
         """Judges `candidate` against `baseline`, and keeps the verdict.
+
+        A release says how many people of which role approved, and whether the baseline was run afresh after its promotion.
 
         Raises `NotFoundError` for unknown parts, `InvalidContentError` when the two sides cannot be paired.
         """
@@ -51,7 +56,15 @@ class Gates:
         tries = await self._tries(evidence)
         from app.gates.gathering import gather
 
-        gathered = gather(evidence, schedule, frozenset(passed), tries, self._clock())
+        gathered = gather(
+            evidence,
+            schedule,
+            frozenset(passed),
+            tries,
+            self._clock(),
+            approvals=approvals,
+            fresh_baseline=fresh_baseline,
+        )
         verdict = await asyncio.to_thread(_decide, policy.content, gathered, asked.stage)
         record = self._record(verdict, policy, asked, evidence, schedule)
         self._session.add(self._row(record, policy, evidence, schedule))

@@ -1,6 +1,7 @@
 """From what was asked to a run: everything resolved, every mistake found, before anything is stored or called."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -53,8 +54,8 @@ class Planner:
         self._registry = Registry(session, project_id, actor=actor)
         self._datasets = Datasets(session, project_id, actor=actor)
 
-    async def plan(self, asked: RunCreate, run_id: str) -> Planned:
-        """Raises `InvalidContentError` with the pointer of every part that cannot be run, `BudgetError` when the budget
+    async def plan(self, asked: RunCreate, run_id: str, epochs: Mapping[str, str] | None = None) -> Planned:
+        """`epochs` by candidate id replace the epoch that `fresh` gives. Raises `InvalidContentError` with the pointer of every part that cannot be run, `BudgetError` when the budget
         does not allow one call."""
         suite = await self.suite(asked.suite)
         content: Suite = suite.content
@@ -64,7 +65,8 @@ class Planner:
         items = await self._datasets.some(chosen)
         judging = await self._judging(suite)
         metrics = self._metrics(suite, judging)
-        bundles, variants = await self._variants(asked, suite)
+        epoch = run_id if asked.fresh else ""
+        bundles, variants = await self._variants(asked, suite, defaultdict(lambda: epoch, epochs or {}))
         repeats = asked.repeats or content.repeats
         cells = len(variants) * len(items) * repeats
         if cells > MAX_CELLS:
@@ -73,10 +75,12 @@ class Planner:
             )
         cases = [CaseInput(item.inputs, item.history, item.recorded or None) for item in items]
         self._check_cases(bundles, variants, items, cases)
-        epoch = run_id if asked.fresh else ""
         keys = [
-            [[answer_key(bundle, case, repeat, epoch, self._project_id) for repeat in range(repeats)] for case in cases]
-            for bundle in bundles
+            [
+                [answer_key(bundle, case, repeat, variant.epoch, self._project_id) for repeat in range(repeats)]
+                for case in cases
+            ]
+            for bundle, variant in zip(bundles, variants, strict=True)
         ]
         known = await self._known([key for variant in keys for case in variant for key in case])
         estimated = self._estimate(asked, bundles, cases, keys, known, [j for j in judging if j is not None])
@@ -127,7 +131,9 @@ class Planner:
         scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
         return [metric_of(scorer, judge, f"/scorers/{i}") for i, (scorer, judge) in scorers]
 
-    async def _variants(self, asked: RunCreate, suite: Artifact) -> tuple[list[Bundle], list[Variant]]:
+    async def _variants(
+        self, asked: RunCreate, suite: Artifact, epochs: Mapping[str, str]
+    ) -> tuple[list[Bundle], list[Variant]]:
         candidates = [Candidate(f"c{i + 1}", spec, f"/candidates/{i}") for i, spec in enumerate(asked.candidates)]
         if asked.baseline is not None:
             candidates.insert(0, Candidate("baseline", asked.baseline, "/baseline"))
@@ -166,6 +172,7 @@ class Planner:
                         rag_digest=bundle.rag_digest,
                         tools_digest=bundle.tools_digest,
                         params=bundle.params,
+                        epoch=epochs[candidate.id],
                     )
                 )
         return bundles, variants

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -64,12 +64,16 @@ class Runs:
     async def close(self) -> None:
         await self._engine.close()
 
-    async def create(self, caller: Caller, asked: RunCreate) -> RunStarted:
-        """Plans a run, stores it, and begins. Nothing is stored when anything is wrong with it."""
+    async def create(self, caller: Caller, asked: RunCreate, epochs: Mapping[str, str] | None = None) -> RunStarted:
+        """Plans a run, stores it, and begins. Nothing is stored when anything is wrong with it.
+
+        `epochs`, by candidate id, keep the answers of a side apart: a release's baseline is run afresh in the epoch of the
+        release that is live.
+        """
         run_id = new_id("run")
         async with self._sessions.begin() as session:
             await writing(session)
-            planned = await Planner(session, caller.project_id, caller.actor).plan(asked, run_id)
+            planned = await Planner(session, caller.project_id, caller.actor).plan(asked, run_id, epochs)
             await self._store(session, caller, asked, run_id, planned)
         await self._engine.launch(caller.project_id, run_id)
         keys = [key for variant in planned.keys for case in variant for key in case]

@@ -41,7 +41,8 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """A candidate on one endpoint. The texts name the parts for people, the digests say exactly which content."""
+    """A candidate on one endpoint. The texts name the parts for people, the digests say exactly which content. `epoch` keeps
+    its answers apart from those of other epochs: empty, the run's id, or the id of a release."""
 
     id: str
     candidate: str
@@ -57,6 +58,7 @@ class Variant(msgspec.Struct, frozen=True):
     rag_digest: str | None = None
     tools_digest: str | None = None
     params: dict[str, Any] = {}
+    epoch: str = ""
 
 
 class Spec(msgspec.Struct, frozen=True):
