@@ -48,6 +48,7 @@ from app.registry import controller as registry
 from app.registry import environments_controller as environments
 from app.registry import scorers
 from app.releases import controller as releases
+from app.releases.service import Releases
 from app.retrieval.schemas import LoadItems
 from app.retrieval.service import Retrieval
 from app.runs import controller as runs
@@ -174,6 +175,9 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.feedback = Feedback(state.sessions, state.clock, home.secret(settings.home, settings.secret_key))
         await state.feedback.start()
         stack.push_async_callback(state.feedback.close)
+        state.releases = Releases(state.sessions, state.runs, state.feedback, state.clock)
+        await state.releases.start()
+        stack.push_async_callback(state.releases.close)
         if settings.admin_key is not None or state.on_first_key is not None:
             made = await ensure_admin_key(state.sessions, settings.admin_key, state.clock)
             if made is not None:

@@ -166,3 +166,16 @@ class ReferenceRow(Table, table=True):
     pointer: str = Field(sa_type=String(300), primary_key=True)
     to_kind: str = Field(sa_type=KIND)
     to_digest: str = Field(sa_type=DIGEST)
+
+
+class EnvironmentRow(Table, table=True):
+    """The rules of an environment as they are now; every change of them is in the audit."""
+
+    __tablename__ = "environment"
+
+    project_id: str = Field(sa_type=PROJECT, primary_key=True)
+    name: str = Field(sa_type=LABEL, primary_key=True)
+    rules: dict[str, Any] = Field(sa_type=json_type)
+    digest: str = Field(sa_type=String(71))
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+    updated_by: str = Field(sa_type=ACTOR)

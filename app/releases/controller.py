@@ -1,3 +1,165 @@
-from litestar import Router
+"""Releases over HTTP."""
 
-router = Router("/", route_handlers=[])
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Router, get, post
+from litestar.datastructures import State as AppState
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.schemas import Caller
+from app.kit.errors import BadRequestError
+from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+from app.releases.schemas import Act, Approve, EvaluateAgain, ReleaseCreate, ReleaseRead, ReleaseSummary, State
+from app.releases.service import Releases
+
+MAX_WAIT_S = 600.0
+OPERATE = {"permission": "releases:operate"}
+STATES: tuple[str, ...] = State.__args__  # type: ignore[attr-defined]
+
+
+class ReleaseController(Controller):
+    path = "/api/v1/releases"
+    tags = ("Releases",)
+
+    @post(operation_id="create_release", opt={"permission": "releases:propose"})
+    async def create(
+        self,
+        state: AppState,
+        caller: NamedDependency[Caller],
+        data: JSONBody[ReleaseCreate],
+        wait: FromQuery[float] = 0.0,
+    ) -> ReleaseRead:
+        """Ask for exactly this content to go live. It is evaluated by what the environment asks for; when every suite passes
+        and nobody has to approve, its rollout begins. With `wait`, answers once it is evaluated or after so many seconds."""
+        seconds = _seconds(wait)
+        made = await _releases(state).create(caller, data)
+        return await _releases(state).wait(caller.project_id, made.id, seconds) if seconds else made
+
+    @get(operation_id="list_releases", opt={"permission": "releases:read"})
+    async def page(
+        self,
+        session: NamedDependency[AsyncSession],
+        state: AppState,
+        caller: NamedDependency[Caller],
+        environment: FromQuery[str | None] = None,
+        prompt: FromQuery[str | None] = None,
+        status: Annotated[FromQuery[str | None], msgspec.Meta(description="One state, or several with commas.")] = None,
+        limit: FromQuery[int] = DEFAULT_LIMIT,
+        cursor: FromQuery[str | None] = None,
+    ) -> Page[ReleaseSummary]:
+        """Releases, newest first; `status` is a state, or several with commas."""
+        states = [] if status is None else status.split(",")
+        for one in states:
+            if one not in STATES:
+                raise BadRequestError.at("/status", f"there is no state {one!r}; states are {', '.join(STATES)}")
+        return await _releases(state).page(
+            session, caller.project_id, checked_limit(limit), cursor, environment, prompt, states
+        )
+
+    @get("/{release_id:str}", operation_id="get_release", opt={"permission": "releases:read"})
+    async def get(
+        self,
+        state: AppState,
+        caller: NamedDependency[Caller],
+        release_id: FromPath[str],
+        wait: FromQuery[float] = 0.0,
+    ) -> ReleaseRead:
+        """One release with its timeline. With `wait`, answers once it is evaluated or after so many seconds."""
+        return await _releases(state).wait(caller.project_id, release_id, _seconds(wait))
+
+    @post("/{release_id:str}/evaluate", status_code=200, opt={"permission": "releases:propose"})
+    async def evaluate(
+        self,
+        state: AppState,
+        caller: NamedDependency[Caller],
+        release_id: FromPath[str],
+        data: JSONBody[EvaluateAgain | None] = None,
+        wait: FromQuery[float] = 0.0,
+    ) -> ReleaseRead:
+        """Evaluate a blocked release again, by what the environment asks for now."""
+        seconds, arrived = _seconds(wait), state.clock()
+        read = await _releases(state).evaluate(caller, release_id, data or EvaluateAgain(), arrived)
+        return await _releases(state).wait(caller.project_id, read.id, seconds) if seconds else read
+
+    @post("/{release_id:str}/approve", status_code=200, opt={"permission": "releases:approve"})
+    async def approve(
+        self,
+        state: AppState,
+        caller: NamedDependency[Caller],
+        release_id: FromPath[str],
+        data: JSONBody[Approve | None] = None,
+    ) -> ReleaseRead:
+        """Approve; never one's own work. With `accept_risk` and a reason, an inconclusive release is let through."""
+        return await _releases(state).approve(caller, release_id, data or Approve(), state.clock())
+
+    @post("/{release_id:str}/reject", status_code=200, opt=OPERATE)
+    async def reject(
+        self,
+        state: AppState,
+        caller: NamedDependency[Caller],
+        release_id: FromPath[str],
+        data: JSONBody[Act | None] = None,
+    ) -> ReleaseRead:
+        """Refuse a release that is not yet served."""
+        return await _releases(state).reject(caller, release_id, data or Act(), state.clock())
+
+    @post("/{release_id:str}/promote", status_code=200, opt=OPERATE)
+    async def promote(
+        self,
+        state: AppState,
+        caller: NamedDependency[Caller],
+        release_id: FromPath[str],
+        data: JSONBody[Act | None] = None,
+    ) -> ReleaseRead:
+        """The next step of the rollout now, without waiting for ratings."""
+        return await _releases(state).promote(caller, release_id, data or Act(), state.clock())
+
+    @post("/{release_id:str}/pause", status_code=200, opt=OPERATE)
+    async def pause(
+        self,
+        state: AppState,
+        caller: NamedDependency[Caller],
+        release_id: FromPath[str],
+        data: JSONBody[Act | None] = None,
+    ) -> ReleaseRead:
+        """Stay at this share until somebody resumes."""
+        return await _releases(state).pause(caller, release_id, data or Act(), state.clock())
+
+    @post("/{release_id:str}/resume", status_code=200, opt=OPERATE)
+    async def resume(
+        self,
+        state: AppState,
+        caller: NamedDependency[Caller],
+        release_id: FromPath[str],
+        data: JSONBody[Act | None] = None,
+    ) -> ReleaseRead:
+        """Go on with a paused rollout; what paused it is overruled, and says so in the timeline."""
+        return await _releases(state).resume(caller, release_id, data or Act(), state.clock())
+
+    @post("/{release_id:str}/rollback", status_code=200, opt=OPERATE)
+    async def rollback(
+        self,
+        state: AppState,
+        caller: NamedDependency[Caller],
+        release_id: FromPath[str],
+        data: JSONBody[Act | None] = None,
+    ) -> ReleaseRead:
+        """End a rollout, or put the predecessor back where this release is live."""
+        return await _releases(state).rollback(caller, release_id, data or Act(), state.clock())
+
+
+def _releases(state: AppState) -> Releases:
+    releases: Releases = state.releases
+    return releases
+
+
+def _seconds(wait: float) -> float:
+    if not 0 <= wait <= MAX_WAIT_S:
+        raise BadRequestError.at("/wait", f"wait between 0 and {MAX_WAIT_S:g} seconds")
+    return wait
+
+
+router = Router("/", route_handlers=[ReleaseController])

@@ -63,6 +63,14 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bundle: str | None = None
 
 
+class EvaluateAgain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`run` offers a finished run as evidence."""
+
+    reason: Text = ""
+    revision: int | None = None
+    run: str | None = None
+
+
 class Approve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`accept_risk` lets an inconclusive release through; it needs a reason."""
 
@@ -81,7 +89,8 @@ class Approval(msgspec.Struct, frozen=True):
 
 
 class SuiteVerdict(msgspec.Struct, frozen=True):
-    """The gate's verdict of one suite. `exit_code` is the command line's."""
+    """The gate's verdict of one suite. `exit_code` is the command line's; `only_approvals`: people's approvals alone are
+    missing."""
 
     suite: str
     policy: str
@@ -90,6 +99,7 @@ class SuiteVerdict(msgspec.Struct, frozen=True):
     verdict: str | None
     headline: str
     exit_code: int
+    only_approvals: bool = False
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -1,0 +1,11 @@
+from app.kit.errors import ConflictError, ForbiddenError
+
+
+class ReleaseStateError(ConflictError):
+    """The release is not in a state in which this can be done, or something happened to it in the meantime."""
+
+    slug, title = "release-state", "The release does not allow this now"
+
+
+class SelfApprovalError(ForbiddenError):
+    slug, title = "self-approval", "Nobody approves their own work"
