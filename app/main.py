@@ -173,7 +173,6 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         await state.runs.start()
         stack.push_async_callback(state.runs.close)
         state.feedback = Feedback(state.sessions, state.clock, home.secret(settings.home, settings.secret_key))
-        await state.feedback.start()
         stack.push_async_callback(state.feedback.close)
         state.releases = Releases(state.sessions, state.runs, state.feedback, state.clock)
         await state.releases.start()

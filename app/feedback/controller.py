@@ -1,3 +1,147 @@
-from litestar import Router
+"""Feedback over HTTP."""
 
-router = Router("/", route_handlers=[])
+from datetime import datetime
+
+from litestar import Controller, Response, Router, delete, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.schemas import Caller
+from app.feedback.schemas import (
+    Erased,
+    InferenceCreate,
+    InferenceCreated,
+    InferenceRead,
+    RatingCreate,
+    RatingRead,
+    RatingsRead,
+    Summary,
+)
+from app.feedback.service import Feedback
+from app.feedback.summary import By, summary
+from app.kit.asgi import decoded_name
+from app.kit.errors import BadRequestError
+from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+
+MAX_RATINGS = 1_000
+BYS: tuple[str, ...] = By.__args__  # type: ignore[attr-defined]
+
+
+class FeedbackController(Controller):
+    path = "/api/v1"
+    tags = ("Feedback",)
+
+    @post("/feedback", operation_id="rate", opt={"permission": "feedback:write"})
+    async def rate(
+        self, state: State, caller: NamedDependency[Caller], data: JSONBody[RatingCreate | list[RatingCreate]]
+    ) -> Response[RatingRead | RatingsRead]:
+        """Rate an answer, or up to 1,000 of them: all are kept, or none. One vote per answer, signal and rater: the last
+        counts, the earlier ones stay as history."""
+        feedback = _feedback(state)
+        if isinstance(data, RatingCreate):
+            return Response((await feedback.rate(caller, [data], single=True))[0], status_code=201)
+        if not 1 <= len(data) <= MAX_RATINGS:
+            raise BadRequestError.at("", f"send 1 to {MAX_RATINGS:,} ratings at a time, not {len(data):,}")
+        return Response(RatingsRead(await feedback.rate(caller, data)), status_code=201)
+
+    @get("/feedback", operation_id="list_feedback", opt={"permission": "feedback:read"})
+    async def page(
+        self,
+        session: NamedDependency[AsyncSession],
+        state: State,
+        caller: NamedDependency[Caller],
+        prompt: FromQuery[str | None] = None,
+        version: FromQuery[int | None] = None,
+        release: FromQuery[str | None] = None,
+        environment: FromQuery[str | None] = None,
+        signal: FromQuery[str | None] = None,
+        inference_id: FromQuery[str | None] = None,
+        since: FromQuery[datetime | None] = None,
+        until: FromQuery[datetime | None] = None,
+        history: FromQuery[bool] = False,
+        limit: FromQuery[int] = DEFAULT_LIMIT,
+        cursor: FromQuery[str | None] = None,
+    ) -> Page[RatingRead]:
+        """Ratings, newest first; with `history` also those that their raters replaced."""
+        filters = {
+            "prompt": prompt,
+            "version": version,
+            "release": release,
+            "environment": environment,
+            "signal": signal,
+            "inference_id": inference_id,
+            "since": _aware(since, "/since"),
+            "until": _aware(until, "/until"),
+            "history": history,
+        }
+        return await _feedback(state).page(session, caller.project_id, filters, checked_limit(limit), cursor)
+
+    @get("/feedback/summary", operation_id="feedback_summary", opt={"permission": "feedback:read"})
+    async def summary(
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        prompt: FromQuery[str | None] = None,
+        by: FromQuery[str] = "version",
+        signal: FromQuery[str | None] = None,
+        since: FromQuery[datetime | None] = None,
+    ) -> Summary:
+        """Means and rates with two-sided 95 % intervals. They describe who answered; only a rollout's own split compares."""
+        if by not in BYS:
+            raise BadRequestError.at("/by", f"group by {', '.join(BYS)}, not by {by!r}")
+        return await summary(
+            session,
+            caller.project_id,
+            prompt=prompt,
+            by=by,  # type: ignore[arg-type]
+            signal=signal,
+            since=_aware(since, "/since"),
+        )
+
+    @delete(
+        "/feedback/raters/{rater:str}",
+        operation_id="erase_rater",
+        status_code=200,
+        opt={"permission": "feedback:erase"},
+    )
+    async def erase(self, state: State, caller: NamedDependency[Caller], rater: FromPath[str]) -> Erased:
+        """Erase one person's ratings and the texts of the answers that were for them."""
+        return await _feedback(state).erase(caller, decoded_name(rater))
+
+    @post("/inferences", operation_id="log_inference", opt={"permission": "inferences:write"})
+    async def log(
+        self,
+        session: NamedDependency[AsyncSession],
+        state: State,
+        caller: NamedDependency[Caller],
+        data: JSONBody[InferenceCreate],
+    ) -> InferenceCreated:
+        """Log an answer that was served elsewhere, so that it can be rated."""
+        return await _feedback(state).log_elsewhere(session, caller, data)
+
+    @get("/inferences/{inference_id:str}", operation_id="get_inference", opt={"permission": "feedback:read"})
+    async def inference(
+        self,
+        session: NamedDependency[AsyncSession],
+        state: State,
+        caller: NamedDependency[Caller],
+        inference_id: FromPath[str],
+    ) -> InferenceRead:
+        """One answer as it was served."""
+        return await _feedback(state).inference(session, caller.project_id, decoded_name(inference_id))
+
+
+def _feedback(state: State) -> Feedback:
+    feedback: Feedback = state.feedback
+    return feedback
+
+
+def _aware(moment: datetime | None, pointer: str) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        raise BadRequestError.at(pointer, "give the time with its offset, such as 2027-01-31T00:00:00Z")
+    return moment
+
+
+router = Router("/", route_handlers=[FeedbackController])

@@ -1,7 +1,7 @@
 """Inferences, ratings and what is counted of them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -64,3 +64,130 @@ class Tally(msgspec.Struct, frozen=True):
     n: int
     total: float
     squares: float
+
+
+Text = Annotated[str, msgspec.Meta(max_length=20_000)]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+Person = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+Tags = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=60)]], msgspec.Meta(max_length=50)]
+
+
+class RatingCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody says of an answer: by its `receipt`, by its `inference_id`, or by an own message `id` with the `prompt`
+    that answered (which logs the answer as served elsewhere). `rater` is who says it; left out, it is the unit that the
+    answer was for."""
+
+    signal: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    value: bool | int | float
+    receipt: str | None = None
+    inference_id: Id | None = None
+    id: Id | None = None
+    prompt: str | None = None
+    unit: Person | None = None
+    rater: Person | None = None
+    comment: Text | None = None
+    correction: Text | None = None
+    tags: Tags = []
+
+
+class RatingRead(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored rating. `rater` is the beginning of a keyed hash. `in_rollout`: it counts in the release's rollout;
+    `counted` is false for what a cap set aside, and `reason` says so. `replaced`: the same rater's earlier word is history.
+    `current` is false for that history."""
+
+    id: str
+    inference_id: str
+    environment: str | None
+    prompt: str
+    version: int | None
+    release: str | None
+    signal: str
+    value: float
+    rater: str
+    comment: str | None
+    correction: str | None
+    tags: list[str]
+    counted: bool
+    in_rollout: bool
+    current: bool
+    replaced: bool
+    reason: str | None
+    created_at: datetime
+
+
+class RatingsRead(msgspec.Struct, frozen=True):
+    items: list[RatingRead]
+
+
+class InferenceCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An answer served elsewhere. `prompt` is a reference (`docs/answer@7`); `id` is your own, or one is made."""
+
+    prompt: str
+    id: Id | None = None
+    environment: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    unit: Person | None = None
+    variables: dict[str, Any] | None = None
+    messages: list[dict[str, Any]] | None = None
+    output: Annotated[str, msgspec.Meta(max_length=1_000_000)] | None = None
+    error: Text | None = None
+    latency_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    cost_usd: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    usage: dict[str, Any] | None = None
+    endpoint: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    tags: Tags = []
+
+
+class InferenceCreated(msgspec.Struct, frozen=True):
+    id: str
+    receipt: str
+
+
+class InferenceRead(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    environment: str | None
+    prompt: str
+    version: int | None
+    prompt_digest: str | None
+    bundle: str | None
+    release: str | None
+    arm: str | None
+    status: str
+    at: datetime
+    latency_ms: float | None
+    cost_usd: float | None
+    usage: dict[str, Any] | None
+    endpoint: str | None
+    variables: dict[str, Any] | None
+    messages: list[Any] | None
+    output: str | None
+    error: str | None
+    tags: list[str]
+
+
+class SummaryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One signal of one `key` (a version, a release, …). `n` ratings of `raters` people; the mean is over ratings, `low` and
+    `high` are two-sided at `confidence`: Wilson's for thumbs of different people, else Student's t clustered by rater.
+    Null where one person cannot show a spread."""
+
+    key: str
+    signal: str
+    n: int
+    raters: int
+    mean: float
+    low: float | None
+    high: float | None
+    confidence: float
+    method: str
+
+
+class Summary(msgspec.Struct, frozen=True):
+    prompt: str | None
+    by: str
+    items: list[SummaryRow]
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """What was erased of a person: ratings, and answers whose texts are gone."""
+
+    ratings: int
+    inferences: int

@@ -1,22 +1,240 @@
-from collections.abc import Awaitable, Callable
+"""What was served, and what people said of it."""
 
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
-from app.feedback.schemas import Tally
+from app.access.roles import allows
+from app.access.schemas import Caller
+from app.feedback import counting
+from app.feedback.book import Book, Log, Rate, read
+from app.feedback.receipts import RECEIPT_LIFE, Signer
+from app.feedback.schemas import (
+    Erased,
+    InferenceCreate,
+    InferenceCreated,
+    InferenceRead,
+    RatingCreate,
+    RatingRead,
+    Served,
+    Tally,
+)
+from app.feedback.tables import ExposureRow, InferenceRow, RatingRow, TallyRow, VoteRow
+from app.feedback.writer import Entry, GroupWriter
+from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions
+from app.kit.errors import DomainError, ForbiddenError, InvalidContentError, NotFoundError
+from app.kit.ids import new_id
+from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.registry.service import Registry
+
+Listener = Callable[[str, frozenset[str]], Awaitable[None]]
+Job = Rate | Log
+
+_log = logging.getLogger(__name__)
 
 
 class Feedback:
-    """What was served, and what people said of it."""
+    """What the application holds; projects are kept apart by every call. Everything is written by one task per project.
+
+    `listeners` are told, after the commit and before anybody is answered, of which releases the tallies changed.
+    """
 
     def __init__(self, sessions: Sessions, clock: Clock, secret: bytes) -> None:
-        self._sessions, self._clock, self._secret = sessions, clock, secret
-        self.listeners: list[Callable[[str, frozenset[str]], Awaitable[None]]] = []
+        self._sessions, self._clock = sessions, clock
+        self._signer = Signer(secret)
+        self._writers: dict[str, GroupWriter[Job]] = {}
+        self._closed = False
+        self.listeners: list[Listener] = []
 
-    async def start(self) -> None: ...
+    async def close(self) -> None:
+        """Writes what waits."""
+        self._closed = True
+        for writer in self._writers.values():
+            await writer.close()
 
-    async def close(self) -> None: ...
+    # Answers
+
+    def unit_hash(self, project_id: str, unit: str) -> str:
+        """What stands for a unit (or a rater) in storage."""
+        return self._signer.person(project_id, unit)
+
+    def receipt(self, project_id: str, inference_id: str, at: datetime | None = None) -> str:
+        """A signed receipt for an answer, good for thirty days."""
+        return self._signer.receipt(project_id, inference_id, (at or self._clock()) + RECEIPT_LIFE)
+
+    async def log(self, served: Served) -> None:
+        """Keeps an answer; durable when it returns."""
+        await self._writer(served.project_id).submit(Log(served))
+
+    async def log_elsewhere(self, session: AsyncSession, caller: Caller, asked: InferenceCreate) -> InferenceCreated:
+        """An answer that was served elsewhere. Raises `InvalidContentError` for an unknown prompt, `ConflictError` for a
+        taken id."""
+        try:
+            prompt = await Registry(session, caller.project_id).resolve("prompt", asked.prompt)
+        except NotFoundError as error:
+            raise InvalidContentError.at("/prompt", error.detail) from error
+        served = Served(
+            id=asked.id or new_id("inf"),
+            project_id=caller.project_id,
+            environment=asked.environment,
+            prompt=prompt.name or asked.prompt,
+            version=prompt.number,
+            prompt_digest=prompt.digest,
+            bundle=None,
+            release=None,
+            split=None,
+            unit=None if asked.unit is None else self.unit_hash(caller.project_id, asked.unit),
+            key_id=caller.key_id,
+            status="answered" if asked.error is None else "errored",
+            at=self._clock(),
+            latency_ms=asked.latency_ms,
+            cost_nano=None if asked.cost_usd is None else round(asked.cost_usd * 1e9),
+            usage=asked.usage,
+            endpoint=asked.endpoint,
+            variables=asked.variables,
+            messages=asked.messages,
+            output=asked.output,
+            error=asked.error,
+            tags=asked.tags,
+        )
+        await self.log(served)
+        return InferenceCreated(served.id, self.receipt(caller.project_id, served.id, served.at))
+
+    async def inference(self, session: AsyncSession, project_id: str, inference_id: str) -> InferenceRead:
+        row = await session.get(InferenceRow, (project_id, inference_id))
+        if row is None:
+            raise NotFoundError(f"there is no answer {inference_id!r} in this project")
+        fields = {name: getattr(row, name) for name in InferenceRead.__struct_fields__ if name != "cost_usd"}
+        return InferenceRead(**fields, cost_usd=None if row.cost_nano is None else row.cost_nano / 1e9)
+
+    # Ratings
+
+    async def rate(self, caller: Caller, ratings: Sequence[RatingCreate], *, single: bool = False) -> list[RatingRead]:
+        """Keeps all of the ratings or none; durable when it returns.
+
+        Raises `ForbiddenError` when a key that may rate by receipt alone names an answer otherwise, and the errors of
+        `app.feedback.errors`, each with the place in the body.
+        """
+        if not allows(caller.role, "feedback:by_id"):
+            for i, rating in enumerate(ratings):
+                if rating.inference_id is not None or rating.id is not None:
+                    name = "inference_id" if rating.inference_id is not None else "id"
+                    pointer = f"/{name}" if single else f"/{i}/{name}"
+                    raise ForbiddenError.at(
+                        pointer, f"role {caller.role!r} rates by receipt; a server's key may name ids"
+                    )
+        reads: list[RatingRead] = await self._writer(caller.project_id).submit(Rate(caller, ratings, single))
+        return reads
 
     async def tallies(self, session: AsyncSession, project_id: str, release_id: str) -> list[Tally]:
-        return []
+        """All that is counted of a rollout."""
+        names = Tally.__struct_fields__
+        query = select(*(getattr(TallyRow, name) for name in names)).where(
+            col(TallyRow.project_id) == project_id, col(TallyRow.split) == release_id
+        )
+        return [Tally(*row) for row in (await session.execute(query)).all()]
+
+    async def page(
+        self, session: AsyncSession, project_id: str, filters: dict[str, Any], limit: int, cursor: str | None
+    ) -> Page[RatingRead]:
+        """Newest first. `filters`: equal columns, `since`, `until`, `history` (also what was replaced)."""
+        query = select(RatingRow).where(col(RatingRow.project_id) == project_id)
+        for name in ("prompt", "version", "release", "environment", "signal", "inference_id"):
+            if filters.get(name) is not None:
+                query = query.where(getattr(RatingRow, name) == filters[name])
+        if filters.get("since") is not None:
+            query = query.where(col(RatingRow.created_at) >= filters["since"])
+        if filters.get("until") is not None:
+            query = query.where(col(RatingRow.created_at) < filters["until"])
+        if not filters.get("history"):
+            query = query.where(col(RatingRow.current).is_(True) | col(RatingRow.counted).is_(False))
+        if cursor is not None:
+            query = query.where(col(RatingRow.id) < decode_cursor(cursor, (str,))[0])
+        rows = list(await session.scalars(query.order_by(col(RatingRow.id).desc()).limit(limit + 1)))
+        items = [read(row.model_dump()) for row in rows[:limit]]
+        return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
+
+    async def erase(self, caller: Caller, rater: str) -> Erased:
+        """Takes one person's ratings away, and the texts of the answers that were for them; their votes count no more."""
+        person, project_id = self.unit_hash(caller.project_id, rater), caller.project_id
+        async with self._sessions.begin() as session:
+            book = Book(session, project_id, self._signer, self._clock())
+            await book.open([])
+            votes = list(
+                await session.scalars(
+                    select(VoteRow).where(col(VoteRow.project_id) == project_id, col(VoteRow.rater) == person)
+                )
+            )
+            for vote in votes:
+                book.add(vote.split, counting.taken_away(counting.vote(vote.phase, vote.arm, vote.signal, vote.value)))
+                await session.delete(vote)
+            ratings = await session.execute(
+                delete(RatingRow).where(col(RatingRow.project_id) == project_id, col(RatingRow.rater) == person)
+            )
+            answers = await session.execute(
+                update(InferenceRow)
+                .where(col(InferenceRow.project_id) == project_id, col(InferenceRow.unit) == person)
+                .values(unit=None, variables=None, messages=None, output=None)
+                .execution_options(synchronize_session=False)
+            )
+            await session.execute(
+                delete(ExposureRow).where(col(ExposureRow.project_id) == project_id, col(ExposureRow.unit) == person)
+            )
+            await book.store()
+            erased = Erased(ratings.rowcount, answers.rowcount)  # type: ignore[attr-defined]
+            record(
+                session,
+                Change(
+                    project_id=project_id,
+                    actor=caller.actor,
+                    action="rater.erased",
+                    subject=f"rater {person[:12]}",
+                    details={"ratings": erased.ratings, "inferences": erased.inferences},
+                ),
+            )
+        await self._tell(project_id, book.touched)
+        return erased
+
+    # Inside
+
+    def _writer(self, project_id: str) -> GroupWriter[Job]:
+        writer = self._writers.get(project_id)
+        if writer is None:
+            writer = self._writers[project_id] = GroupWriter(self._write)
+            if not self._closed:
+                writer.start()
+        return writer
+
+    async def _write(self, batch: Sequence[Entry[Job]]) -> None:
+        first = batch[0].job
+        project_id = first.caller.project_id if isinstance(first, Rate) else first.served.project_id
+        async with self._sessions.begin() as session:
+            book = Book(session, project_id, self._signer, self._clock())
+            await book.open([entry.job for entry in batch])
+            for entry in batch:
+                try:
+                    if isinstance(entry.job, Log):
+                        book.log(entry.job.served)
+                    else:
+                        entry.result = book.rate(entry.job)
+                except DomainError as error:
+                    entry.error = error
+            await book.store()
+        await self._tell(project_id, book.touched)
+
+    async def _tell(self, project_id: str, releases: set[str]) -> None:
+        if not releases:
+            return
+        for listener in self.listeners:
+            try:
+                await listener(project_id, frozenset(releases))
+            except Exception:  # noqa: BLE001
+                # What was stored is stored; the next rating, or the next start, has them looked at again.
+                _log.exception("ratings of %s were stored but not looked at", ", ".join(sorted(releases)))

@@ -12,6 +12,7 @@
     ├── UnsupportedMediaError  415  unsupported-media-type
     ├── InvalidContentError    422  invalid-content      well-formed, but it cannot be stored or run
     ├── BudgetError            422  budget               a budget that does not allow a single call
+    ├── RateLimitedError       429  rate-limited         too many in a time; it says when to come back
     ├── UpstreamError          502  upstream             a model endpoint failed
     └── UnavailableError       503  unavailable
 
@@ -43,6 +44,7 @@ class DomainError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.errors = list(errors)
+        self.headers: dict[str, str] = {}
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> "DomainError":
@@ -92,6 +94,14 @@ class InvalidContentError(DomainError):
 
 class BudgetError(DomainError):
     slug, status, title = "budget", 422, "The budget does not allow this"
+
+
+class RateLimitedError(DomainError):
+    slug, status, title = "rate-limited", 429, "Too many requests"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(retry_after_s)}
 
 
 class UpstreamError(DomainError):

@@ -62,7 +62,7 @@ def render(request: Request[Any, Any, Any], problem: Problem, headers: dict[str,
 
 
 def on_domain_error(request: Request[Any, Any, Any], error: DomainError) -> Response[bytes]:
-    headers = {"WWW-Authenticate": 'Bearer realm="promptward"'} if error.status == 401 else None
+    headers = {"WWW-Authenticate": 'Bearer realm="promptward"'} if error.status == 401 else error.headers
     return render(
         request, Problem(f"urn:promptward:{error.slug}", error.title, error.status, error.detail, error.errors), headers
     )
