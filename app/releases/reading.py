@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.gates.rollout_schemas import RolloutVerdict
+from app.gates.rollout.schemas import RolloutVerdict
 from app.releases.repository import Repository
 from app.releases.schemas import Approval, BaselineRead, Event, ReleaseRead, ReleaseSummary, SuiteVerdict
 from app.releases.tables import ReleaseRow

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from app.feedback.service import Feedback
-from app.gates.rollout_schemas import RolloutVerdict
+from app.gates.rollout.schemas import RolloutVerdict
 from app.kit.clock import Clock
 from app.kit.db import Sessions
 from app.kit.errors import DomainError

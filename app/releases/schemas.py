@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from app.gates.rollout_schemas import RolloutVerdict
+from app.gates.rollout.schemas import RolloutVerdict
 from app.generation.schemas import Bundle, Draft
 
 State = Literal[

@@ -1,10 +1,11 @@
 """Evidence that is looked at more than once: planned early looks, and votes that arrive one by one."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, inf, log, sqrt
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import betaln, ndtr, ndtri
 
 from app.stats.estimates import Floats
@@ -59,53 +60,91 @@ def votes_before_a_decision(margin: float) -> int:
     return max(100, ceil(3 / margin))
 
 
-def canary(
-    candidate_sum: ArrayLike,
-    candidate_votes: ArrayLike,
-    baseline_sum: ArrayLike,
-    baseline_votes: ArrayLike,
-    margin: float,
-    alpha: float,
-    *,
-    side: str = "low",
-    candidate_squares: ArrayLike | None = None,
-    baseline_squares: ArrayLike | None = None,
-) -> float:
-    """Anytime-valid bound (`side` "low" or "high") of the candidate's mean vote minus the baseline's.
+class Votes(NamedTuple):
+    """Votes of one arm in one phase of constant traffic share: their number, their sum, and the sum of their squares."""
 
-    One entry per phase of constant traffic share: the sum of votes in [0, 1], their number, and the sum of their
-    squares (left out for 0/1 votes). Phases are compared within themselves, since the share and the users' mood may
-    both change between them. Normal-mixture confidence sequence (arXiv 2212.14411) tuned to `margin`, with one
-    imaginary vote at the bad end in each arm of the heaviest phase. Infinite before any phase has two votes per arm.
+    n: float
+    total: float
+    squares: float
+
+
+Phase = tuple[Votes, Votes]
+"""The candidate's votes and the baseline's."""
+_NO_VOTE = Votes(0, 0, 0)
+_ONE = Votes(1, 1, 1)
+_ZERO = Votes(1, 0, 0)
+
+
+def canary(phases: Sequence[Phase], margin: float, alpha: float, side: str = "low") -> float:
+    """Anytime-valid bound (`side` "low" or "high") of the candidate's mean vote minus the baseline's; votes lie in [0, 1].
+
+    Phases are compared within themselves, since the share and the users' mood may both change between them. Normal-mixture
+    confidence sequence (arXiv 2212.14411) tuned to `margin`, with one imaginary vote at the bad end in each arm of the
+    heaviest phase. Infinite before any phase has two votes per arm. Plain floats: it is asked after every vote.
     """
-    sc, nc, sb, nb, qc, qb = (
-        np.atleast_1d(np.asarray(v, dtype=np.float64))
-        for v in (
-            candidate_sum,
-            candidate_votes,
-            baseline_sum,
-            baseline_votes,
-            candidate_sum if candidate_squares is None else candidate_squares,
-            baseline_sum if baseline_squares is None else baseline_squares,
-        )
-    )
-    usable = (nc >= 2) & (nb >= 2)
-    if not usable.any():
-        return -inf if side == "low" else inf
-    sc, nc, sb, nb, qc, qb = (v[usable] for v in (sc, nc, sb, nb, qc, qb))
-    weight = nc * nb / (nc + nb)
-    extra = np.zeros_like(weight)
-    extra[weight.argmax()] = 1.0
-    weight = weight / weight.sum()
     # For the lower bound the imaginary candidate vote is 0 and the baseline's 1; for the upper bound the reverse.
-    extra_c, extra_b = (0 * extra, extra) if side == "low" else (extra, 0 * extra)
-    nc, nb, sc, sb, qc, qb = nc + extra, nb + extra, sc + extra_c, sb + extra_b, qc + extra_c, qb + extra_b
-    mean_c, mean_b = sc / nc, sb / nb
-    variance = float((weight**2 * ((qc / nc - mean_c**2) / nc + (qb / nb - mean_b**2) / nb)).sum())
-    difference = float((weight * (mean_c - mean_b)).sum())
-    r = margin**2 / variance
+    extra = (_ZERO, _ONE) if side == "low" else (_ONE, _ZERO)
+    return mixture_bound(phases, margin, alpha, side, extra)
+
+
+def mixture_bound(
+    phases: Sequence[Phase],
+    scale: float,
+    alpha: float,
+    side: str = "low",
+    extra: Phase = (_NO_VOTE, _NO_VOTE),
+) -> float:
+    """The same for values without a range, and then without imaginary ones; `scale` is the difference that it is tuned to."""
+    usable = [(c, b, c.n * b.n / (c.n + b.n)) for c, b in phases if c.n >= 2 and b.n >= 2]
+    if not usable:
+        return -inf if side == "low" else inf
+    weights = sum(weight for _, _, weight in usable)
+    heaviest = max(range(len(usable)), key=lambda i: usable[i][2])
+    difference = variance = 0.0
+    for i, (c, b, weight) in enumerate(usable):
+        share = weight / weights
+        (nc, sc, qc), (nb, sb, qb) = (_with(c, extra[0]), _with(b, extra[1])) if i == heaviest else (c, b)
+        mc, mb = sc / nc, sb / nb
+        difference += share * (mc - mb)
+        variance += share * share * (max(0.0, qc / nc - mc * mc) / nc + max(0.0, qb / nb - mb * mb) / nb)
+    if variance == 0:
+        return difference
+    r = scale * scale / variance
     half_width = sqrt(variance * (1 + r) / r * log((1 + r) / (2 * alpha) ** 2))
     return difference - half_width if side == "low" else difference + half_width
+
+
+def mean_bound(votes: Votes, scale: float, alpha: float, side: str = "low") -> float:
+    """Anytime-valid bound of one arm's mean vote in [0, 1], by the same confidence sequence with one imaginary vote at the
+    bad end; for 0/1 votes `bern_cs` is exact and tighter."""
+    if votes.n < 2:
+        return 0.0 if side == "low" else 1.0
+    n, total, squares = _with(votes, _ZERO if side == "low" else _ONE)
+    mean = total / n
+    variance = max(0.0, squares / n - mean * mean) / n
+    if variance == 0:
+        return mean
+    r = scale * scale / variance
+    half_width = sqrt(variance * (1 + r) / r * log((1 + r) / (2 * alpha) ** 2))
+    return max(0.0, mean - half_width) if side == "low" else min(1.0, mean + half_width)
+
+
+def p_uneven(observed: Sequence[tuple[float, float, float]]) -> float:
+    """P-value that units were assigned at the shares that were asked for (Pearson's chi-square, one degree of freedom a
+    phase): `(candidate units, baseline units, candidate's share)` per phase."""
+    from scipy.special import chdtrc
+
+    statistic, degrees = 0.0, 0
+    for candidate, baseline, share in observed:
+        n = candidate + baseline
+        if n and 0 < share < 1:
+            statistic += (candidate - n * share) ** 2 / (n * share * (1 - share))
+            degrees += 1
+    return float(chdtrc(degrees, statistic)) if degrees else 1.0
+
+
+def _with(votes: Votes, more: Votes) -> Votes:
+    return Votes(votes.n + more.n, votes.total + more.total, votes.squares + more.squares)
 
 
 def bern_cs(successes: int, n: int, alpha: float, side: str = "low") -> float:

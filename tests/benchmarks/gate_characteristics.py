@@ -17,6 +17,7 @@ from numpy.random import Generator
 from app.gates.characteristics import FAILED, PASSED, UNDECIDED, judge
 from app.stats.estimates import Floats, Units, plus_one, units
 from app.stats.paired import holm, p_worse
+from app.stats.sequential import Votes as Arm
 from app.stats.sequential import canary, gs_levels, votes_before_a_decision
 
 ALPHA, BLOCK, MARGIN = 0.05, 0.02, 0.05
@@ -289,9 +290,12 @@ def canary_run(rng: Generator, phases: Sequence[tuple[int, float, float, float]]
             seen += arm.size
             if counts.sum(axis=1).min() < smallest:
                 continue
-            state = (sums[0], counts[0], sums[1], counts[1], margin)
-            passes = canary(*state, ALPHA, side="low") > -margin
-            fails = canary(*state, BLOCK, side="high") < 0
+            state = [
+                (Arm(counts[0, i], sums[0, i], sums[0, i]), Arm(counts[1, i], sums[1, i], sums[1, i]))
+                for i in range(len(phases))
+            ]
+            passes = canary(state, margin, ALPHA, "low") > -margin
+            fails = canary(state, margin, BLOCK, "high") < 0
             passed, failed = passed or passes, failed or fails
             if first == UNDECIDED and (passes or fails):
                 first, used = (PASSED if passes else FAILED), seen

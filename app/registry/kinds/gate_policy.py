@@ -119,11 +119,13 @@ class Approvals(Content, frozen=True):
 
 
 class Feedback(Content, frozen=True):
-    """Ratings of real users during a rollout."""
+    """Ratings of real users during a rollout. `no_worse_by` and `floor` are shares of the signal's scale: thumbs 0 to 1,
+    stars 1 to 5, score 0 to 1; a named number says its own scale as `range`."""
 
     signal: Name
     no_worse_by: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     floor: Share | None = None
+    range: tuple[float, float] | None = None
 
 
 class Slices(Content, frozen=True):
@@ -314,6 +316,13 @@ def _rule(rule: Rule, pointer: str, *, rollout: bool) -> Iterable[FieldError]:
         yield FieldError(f"{pointer}/latency", "latency needs p95_max_ms, max_ratio or both")
     if rule.feedback is not None and rule.feedback.no_worse_by is None and rule.feedback.floor is None:
         yield FieldError(f"{pointer}/feedback", "feedback needs no_worse_by, floor or both")
+    if rule.feedback is not None and (scale := rule.feedback.range) is not None:
+        if rule.feedback.signal in ("thumbs", "stars", "score"):
+            yield FieldError(
+                f"{pointer}/feedback/range", f"the scale of {rule.feedback.signal} is known; leave range out"
+            )
+        elif scale[0] >= scale[1]:
+            yield FieldError(f"{pointer}/feedback/range", "a range is [lowest, highest]")
 
 
 KIND = Kind("gate_policy", "gate-policies", ".policy.yaml", GatePolicy, problems=problems)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from app.stats.sequential import bern_cs, canary, gs_levels, votes_before_a_decision
+from app.stats.sequential import Phase, Votes, bern_cs, gs_levels, mean_bound, p_uneven, votes_before_a_decision
+from app.stats.sequential import canary as bound_of
 
 
 def test_the_levels_of_four_looks_are_the_published_ones() -> None:
@@ -33,18 +34,27 @@ def test_looks_that_do_not_rise_to_one_are_refused(fractions: tuple[float, ...])
         gs_levels(fractions, 0.05)
 
 
+def thumbs(sc: float, nc: int, sb: float, nb: int) -> Phase:
+    """Ups and votes of the candidate and of the baseline."""
+    return Votes(nc, sc, sc), Votes(nb, sb, sb)
+
+
+def canary(sc: float, nc: int, sb: float, nb: int, side: str = "low") -> float:
+    return bound_of([thumbs(sc, nc, sb, nb)], 0.05, 0.05, side)
+
+
 def test_the_canary_bound_is_the_formula() -> None:
     # 400 of 500 against 1,640 of 2,000, worked by hand with the imaginary vote in each arm.
     mc, mb, nc, nb = 400 / 501, 1641 / 2001, 501, 2001
     variance = mc * (1 - mc) / nc + mb * (1 - mb) / nb
     r = 0.05**2 / variance
     half = math.sqrt(variance * (1 + r) / r * math.log((1 + r) / 0.1**2))
-    assert canary(400, 500, 1640, 2000, 0.05, 0.05) == pytest.approx(mc - mb - half)
+    assert canary(400, 500, 1640, 2000) == pytest.approx(mc - mb - half)
 
 
 def test_the_canary_bounds_enclose_the_difference_and_narrow_with_votes() -> None:
-    few = [canary(80, 100, 80, 100, 0.05, 0.05, side=side) for side in ("low", "high")]
-    many = [canary(8000, 10000, 8000, 10000, 0.05, 0.05, side=side) for side in ("low", "high")]
+    few = [canary(80, 100, 80, 100, side) for side in ("low", "high")]
+    many = [canary(8000, 10000, 8000, 10000, side) for side in ("low", "high")]
     assert few[0] < many[0] < 0 < many[1] < few[1]
 
 
@@ -52,21 +62,21 @@ def test_phases_of_a_ramp_are_compared_within_themselves() -> None:
     # Satisfaction fell for everyone while the share grew: pooled, the candidate looks five points worse.
     sc, nc, sb, nb = [85, 3750], [100, 5000], [1615, 3750], [1900, 5000]
     pooled = sum(sc) / sum(nc) - sum(sb) / sum(nb)
-    low = canary(sc, nc, sb, nb, 0.05, 0.05, side="low")
-    high = canary(sc, nc, sb, nb, 0.05, 0.05, side="high")
+    phases = [thumbs(*phase) for phase in zip(sc, nc, sb, nb, strict=True)]
+    low = bound_of(phases, 0.05, 0.05, "low")
+    high = bound_of(phases, 0.05, 0.05, "high")
     assert pooled < -0.02
     assert (low + high) / 2 == pytest.approx(0, abs=0.005)
 
 
 def test_a_canary_without_votes_in_both_arms_decides_nothing() -> None:
-    assert canary([1], [1], [800], [1000], 0.05, 0.05, side="low") == -math.inf
-    assert canary([1], [1], [800], [1000], 0.05, 0.05, side="high") == math.inf
+    assert canary(1, 1, 800, 1000) == -math.inf
+    assert canary(1, 1, 800, 1000, "high") == math.inf
 
 
 def test_ratings_carry_their_own_variance() -> None:
-    thumbs = canary(750, 1000, 750, 1000, 0.05, 0.05)
-    stars = canary(750, 1000, 750, 1000, 0.05, 0.05, candidate_squares=600, baseline_squares=600)
-    assert stars > thumbs
+    stars = bound_of([(Votes(1000, 750, 600), Votes(1000, 750, 600))], 0.05, 0.05)
+    assert stars > canary(750, 1000, 750, 1000)
 
 
 def test_a_small_margin_waits_for_more_votes() -> None:
@@ -93,3 +103,24 @@ def test_the_rate_bound_may_be_looked_at_after_every_vote() -> None:
     assert wrong / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
     with pytest.raises(ValueError, match="no rate"):
         bern_cs(5, 4, 0.05)
+
+
+def test_one_arm_s_mean_is_bounded_at_every_look() -> None:
+    # By hand: 600 votes of mean 0.75 and one imaginary 0.
+    n, total, squares = 601, 450.0, 360.0
+    mean = total / n
+    variance = (squares / n - mean**2) / n
+    r = 0.05**2 / variance
+    half = math.sqrt(variance * (1 + r) / r * math.log((1 + r) / 0.1**2))
+    assert mean_bound(Votes(600, 450, 360), 0.05, 0.05) == pytest.approx(mean - half)
+    assert mean_bound(Votes(1, 1, 1), 0.05, 0.05) == 0.0
+    assert mean_bound(Votes(1, 0, 0), 0.05, 0.05, "high") == 1.0
+
+
+def test_a_broken_assignment_is_seen_and_a_fair_one_is_not() -> None:
+    assert p_uneven([(200, 800, 0.2)]) == pytest.approx(1.0)
+    assert p_uneven([(200, 800, 0.2), (500, 520, 0.5)]) > 0.5
+    assert p_uneven([(300, 700, 0.2)]) < 0.0005
+    # scipy.stats.chisquare([230, 770], [200, 800]) gives 5.625 with p 0.01771.
+    assert p_uneven([(230, 770, 0.2)]) == pytest.approx(0.01771, abs=1e-5)
+    assert p_uneven([]) == 1.0

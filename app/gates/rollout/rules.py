@@ -1,0 +1,339 @@
+"""One rollout rule, judged."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, inf, log
+
+from app.gates.rollout.counts import SCALES, Counts, Level
+from app.gates.rollout.flips import Outcome, fewest
+from app.gates.rollout.schemas import FlipCost, RolloutRule
+from app.gates.schemas import RuleOutcome
+from app.registry.kinds.gate_policy import Feedback, GatePolicy, Rule
+from app.stats.sequential import (
+    Phase,
+    Votes,
+    bern_cs,
+    canary,
+    mean_bound,
+    mixture_bound,
+    p_uneven,
+    votes_before_a_decision,
+)
+
+UNEVEN = 0.0005
+"""Below this p-value the assignment, or who votes, is not what chance makes."""
+FEWEST = 100
+"""Votes or answers before a rule about one arm decides anything."""
+FLOOR_SCALE = 0.05
+MIN_FLIP = 3
+"""A pass that fewer raters than this could undo is not one yet: three people can be one person's friends. A share of all
+raters would be stricter, but a pass is first seen when its bound has just crossed the margin, and stays near it."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    policy: GatePolicy
+    counts: Counts
+    shares: Mapping[int, float]
+
+    @property
+    def alpha(self) -> float:
+        return round(1 - self.policy.confidence.pass_, 12)
+
+    @property
+    def beta(self) -> float:
+        return round(1 - self.policy.confidence.block, 12)
+
+    @property
+    def assignment_broken(self) -> bool:
+        return p_uneven(self.counts.units(self.shares)) < UNEVEN
+
+
+def judged(setting: Setting, index: int, rule: Rule) -> Iterator[RolloutRule]:
+    """The findings of one rule; a feedback rule with a margin and a floor gives one of each."""
+    base = RolloutRule(
+        id=f"/rollout_rules/{index}",
+        rule=rule.kind,
+        strength=rule.strength_at("promote"),
+        verdict="inconclusive",
+        confidence=setting.policy.confidence.pass_,
+    )
+    if rule.feedback is not None:
+        yield from _feedback(setting, base, rule.feedback)
+    elif rule.errors is not None:
+        yield _errors(setting, base, rule.errors.max_rate)
+    elif rule.latency is not None:
+        if rule.latency.p95_max_ms is not None:
+            yield _slow(setting, base, rule.latency.p95_max_ms)
+        if rule.latency.max_ratio is not None:
+            yield _slower(setting, base, rule.latency.max_ratio)
+    else:
+        reason = f"{rule.metric} is not scored on served answers: missing data holds"
+        yield _with(base, signal=rule.metric, needed=1, reason=reason)
+
+
+def _feedback(setting: Setting, base: RolloutRule, asked: Feedback) -> Iterator[RolloutRule]:
+    scale = asked.range or SCALES.get(asked.signal, (0.0, 1.0))
+    base = _with(base, signal=asked.signal)
+    if not setting.counts.fits(asked.signal, scale):
+        reason = f"votes on {asked.signal} lie outside {scale[0]:g} to {scale[1]:g}: give the rule their range"
+        yield _with(base, needed=1, reason=reason)
+        return
+    levels = setting.counts.levels(asked.signal, scale)
+    phases = list(setting.counts.votes(asked.signal, scale).values())
+    n_c, n_b = (int(sum(arms[i].n for arms in phases)) for i in (0, 1))
+    base = _with(base, n_candidate=n_c, n_baseline=n_b)
+    if asked.no_worse_by is not None:
+        named = _with(base, id=f"{base.id}/no_worse_by", target=asked.no_worse_by)
+        yield _no_worse(setting, named, levels, phases, asked.no_worse_by)
+        yield from _per_unit(setting, named, asked.signal, scale, asked.no_worse_by)
+    if asked.floor is not None:
+        named = _with(base, id=f"{base.id}/floor", target=asked.floor)
+        yield _floor(setting, named, levels, asked.floor)
+
+
+def _no_worse(
+    setting: Setting, base: RolloutRule, levels: Sequence[Level], phases: Sequence[Phase], margin: float
+) -> RolloutRule:
+    least = votes_before_a_decision(margin)
+
+    def smaller(arms: Sequence[Phase]) -> float:
+        return min(sum(c.n for c, _ in arms), sum(b.n for _, b in arms))
+
+    def verdict(arms: Sequence[Phase]) -> RuleOutcome:
+        if smaller(arms) < least:
+            return "inconclusive"
+        if canary(arms, margin, setting.alpha, "low") > -margin:
+            return "pass"
+        return "fail" if canary(arms, margin, setting.beta, "high") < 0 else "inconclusive"
+
+    low, high = canary(phases, margin, setting.alpha, "low"), canary(phases, margin, setting.beta, "high")
+    estimate = _difference(phases)
+    outcome = verdict(phases)
+    found = _with(
+        base,
+        verdict=outcome,
+        estimate=estimate,
+        low=_finite(low),
+        high=_finite(high),
+        needed=max(0, int(least - smaller(phases))),
+    )
+    if outcome == "inconclusive" and found.needed:
+        return _with(found, reason=f"{found.needed} more votes in the smaller arm before anything is decided")
+    if setting.assignment_broken:
+        reason = "the assignment is broken: the arms do not have the shares of units that they should have"
+        return _with(found, verdict="inconclusive", needed=max(1, found.needed), reason=reason)
+
+    def toward(better: bool) -> Outcome:
+        # The bound that has to move, so that steepest steps go the shortest way.
+        if outcome == "pass":
+            return lambda arms: (verdict(arms), -canary(arms, margin, setting.alpha, "low"))
+        if outcome == "fail" or not better:
+            sign = 1 if outcome == "fail" else -1
+            return lambda arms: (verdict(arms), sign * canary(arms, margin, setting.beta, "high"))
+        return lambda arms: (verdict(arms), canary(arms, margin, setting.alpha, "low"))
+
+    directions = {"pass": (False,), "fail": (True,)}.get(outcome, (True, False))
+    too_few = int(smaller(phases)) - least + 1  # so many fewer, and nothing would be decided yet
+    removals = [fewest(levels, "removal", better, toward(better)) for better in directions]
+    if outcome != "inconclusive":
+        removals.append(too_few)
+    cost = FlipCost(
+        removal=_least(removals),
+        reversal=_least([fewest(levels, "reversal", better, toward(better)) for better in directions]),
+    )
+    found = _with(found, flip_cost=cost)
+    if outcome == "pass" and (fragile := _least([cost.removal, cost.reversal])) is not None and fragile < MIN_FLIP:
+        reason = f"{fragile} rater{'s' if fragile > 1 else ''} could undo the pass; it must take at least {MIN_FLIP}"
+        return _with(found, verdict="inconclusive", reason=reason)
+    return _with(found, reason=_words(outcome, estimate, margin, low, high))
+
+
+def _words(outcome: RuleOutcome, estimate: float | None, margin: float, low: float, high: float) -> str:
+    points = "" if estimate is None else f"{100 * estimate:+.1f} points"
+    if outcome == "fail":
+        return f"people rate it worse: {points}, and at most {100 * high:+.1f}"
+    if outcome == "pass":
+        return f"people rate it no worse: {points}, and at least {100 * low:+.1f} with a margin of {100 * margin:g}"
+    return f"{points}, somewhere from {100 * low:+.1f} to {100 * high:+.1f}: not enough votes to say"
+
+
+def _per_unit(
+    setting: Setting, base: RolloutRule, signal: str, scale: tuple[float, float], margin: float
+) -> Iterator[RolloutRule]:
+    """Where the arms vote at different rates, who votes may differ too: bad votes per unit served have no such selection."""
+    votes, units = setting.counts.votes(signal, scale), setting.counts.unit_counts()
+    shared = [(votes[phase], units[phase]) for phase in votes if phase in units]
+    if not shared or _same_turnout(shared):
+        return
+    phases = []
+    for (c, b), (units_c, units_b) in shared:
+        phases.append((_content(c, units_c), _content(b, units_b)))
+    low, high = canary(phases, margin, setting.alpha, "low"), canary(phases, margin, setting.beta, "high")
+    worse = high < 0 and min(base.n_candidate, base.n_baseline) >= votes_before_a_decision(margin)
+    yield _with(
+        base,
+        id=f"{base.id}/per_unit",
+        strength="guard",
+        verdict="fail" if worse else "inconclusive" if low <= -margin else "pass",
+        estimate=_difference(phases),
+        low=_finite(low),
+        high=_finite(high),
+        needed=0,
+        reason="the arms vote at different rates: this counts bad votes per unit that was served, voting or not",
+    )
+
+
+def _same_turnout(shared: Sequence[tuple[Phase, tuple[float, float]]]) -> bool:
+    """Pearson's chi-square of votes among units, in two arms."""
+    from scipy.special import chdtrc
+
+    votes = [sum(arms[i].n for arms, _ in shared) for i in (0, 1)]
+    units = [max(votes[i], sum(counts[i] for _, counts in shared)) for i in (0, 1)]
+    rate = sum(votes) / sum(units) if sum(units) else 0.0
+    if not 0 < rate < 1 or not all(units):
+        return True
+    statistic = sum((votes[i] - units[i] * rate) ** 2 / (units[i] * rate * (1 - rate)) for i in (0, 1))
+    return bool(chdtrc(1, statistic) >= UNEVEN)
+
+
+def _content(votes: Votes, units: float) -> Votes:
+    """Units that were served: 1 less whatever their vote lacks to a full one; who did not vote is content."""
+    n = max(units, votes.n)
+    bad, bad_squares = votes.n - votes.total, votes.n - 2 * votes.total + votes.squares
+    return Votes(n, n - bad, n - 2 * bad + bad_squares)
+
+
+def _floor(setting: Setting, base: RolloutRule, levels: Sequence[Level], floor: float) -> RolloutRule:
+    mine = [level for level in levels if level.candidate]
+    if base.n_candidate == 0:
+        return _with(base, needed=FEWEST, reason="no votes yet")
+    binary = all(level.value in (0.0, 1.0) for level in mine)
+
+    def bound(arms: Sequence[Phase], alpha: float, side: str) -> float:
+        n, total, squares = (sum(c[i] for c, _ in arms) for i in range(3))
+        if n < 1:
+            return 0.0 if side == "low" else 1.0
+        if binary:
+            return bern_cs(min(round(total), round(n)), round(n), alpha, side)
+        return mean_bound(Votes(n, total, squares), FLOOR_SCALE, alpha, side)
+
+    def verdict(arms: Sequence[Phase]) -> RuleOutcome:
+        if sum(c.n for c, _ in arms) < FEWEST:
+            return "inconclusive"
+        if bound(arms, setting.alpha, "low") >= floor:
+            return "pass"
+        return "fail" if bound(arms, setting.beta, "high") < floor else "inconclusive"
+
+    total = [sum(level.n * level.value for level in mine)]
+    phases = [(Votes(base.n_candidate, total[0], sum(level.n * level.value**2 for level in mine)), Votes(0, 0, 0))]
+    outcome = verdict(phases)
+    found = _with(
+        base,
+        verdict=outcome,
+        estimate=total[0] / base.n_candidate,
+        low=bound(phases, setting.alpha, "low"),
+        high=bound(phases, setting.beta, "high"),
+        n_baseline=0,
+        needed=max(0, FEWEST - base.n_candidate),
+    )
+    if outcome != "inconclusive":
+        better, side, alpha = (
+            outcome == "fail",
+            "high" if outcome == "fail" else "low",
+            (setting.beta if outcome == "fail" else setting.alpha),
+        )
+        sign = 1 if better else -1
+        pooled = [level._replace(phase=0) for level in mine]
+        score: Outcome = lambda arms: (verdict(arms), sign * bound(arms, alpha, side))  # noqa: E731
+        removal = _least([fewest(pooled, "removal", better, score), base.n_candidate - FEWEST + 1])
+        found = _with(found, flip_cost=FlipCost(removal, fewest(pooled, "reversal", better, score)))
+    said = f"{100 * (found.estimate or 0):.1f} % against a floor of {100 * floor:g} %"
+    return _with(found, reason=said if not found.needed else f"{said}; {found.needed} more votes before it counts")
+
+
+def _errors(setting: Setting, base: RolloutRule, most: float) -> RolloutRule:
+    n, failed = setting.counts.answers(candidate=True)
+    n_baseline, _ = setting.counts.answers(candidate=False)
+    return _rate(
+        setting,
+        _with(base, n_candidate=n, n_baseline=n_baseline, target=most),
+        failed,
+        failed,
+        n,
+        most,
+        "answers failed",
+    )
+
+
+def _slow(setting: Setting, base: RolloutRule, limit_ms: float) -> RolloutRule:
+    surely, possibly, n = setting.counts.slower(limit_ms)
+    named = _with(base, id=f"{base.id}/p95_max_ms", n_candidate=n, target=limit_ms)
+    return _rate(setting, named, surely, possibly, n, 0.05, f"answers took longer than {limit_ms:g} ms")
+
+
+def _rate(
+    setting: Setting, base: RolloutRule, surely: int, possibly: int, n: int, most: float, what: str
+) -> RolloutRule:
+    """A rate of answers that must not exceed `most`; what the histogram cannot tell counts against whoever would gain."""
+    if n == 0:
+        return _with(base, needed=FEWEST, reason="no answers yet")
+    low, high = bern_cs(surely, n, setting.beta, "low"), bern_cs(possibly, n, setting.alpha, "high")
+    enough = n >= FEWEST
+    outcome: RuleOutcome = "fail" if enough and low > most else "pass" if enough and high <= most else "inconclusive"
+    return _with(
+        base,
+        verdict=outcome,
+        estimate=possibly / n,
+        low=low,
+        high=high,
+        needed=max(0, FEWEST - n),
+        reason=f"{100 * possibly / n:.1f} % of {n} {what}, at most {100 * most:g} % may",
+    )
+
+
+def _slower(setting: Setting, base: RolloutRule, most: float) -> RolloutRule:
+    phases = list(setting.counts.log_latencies().values())
+    n_c, n_b = (int(sum(arms[i].n for arms in phases)) for i in (0, 1))
+    named = _with(base, id=f"{base.id}/max_ratio", n_candidate=n_c, n_baseline=n_b, target=most)
+    needed = max(0, FEWEST - min(n_c, n_b))
+    if needed:
+        return _with(
+            named, needed=needed, reason=f"{needed} more answers in the smaller arm before anything is decided"
+        )
+    scale = max(0.05, abs(log(most)))
+    low = exp(mixture_bound(phases, scale, setting.beta, "low"))
+    high = exp(mixture_bound(phases, scale, setting.alpha, "high"))
+    outcome: RuleOutcome = "fail" if low > most else "pass" if high <= most else "inconclusive"
+    estimate = exp(_difference(phases) or 0.0)
+    return _with(
+        named,
+        verdict=outcome,
+        estimate=estimate,
+        low=low,
+        high=high,
+        reason=f"answers take {estimate:.2f} times as long (geometric mean), at most {most:g} times may",
+    )
+
+
+def _difference(phases: Sequence[Phase]) -> float | None:
+    """Candidate minus baseline, phases weighted as the bounds weight them."""
+    usable = [(c, b, c.n * b.n / (c.n + b.n)) for c, b in phases if c.n and b.n]
+    weights = sum(weight for _, _, weight in usable)
+    if not usable:
+        return None
+    return sum(weight / weights * (c.total / c.n - b.total / b.n) for c, b, weight in usable)
+
+
+def _finite(value: float) -> float | None:
+    return None if value in (inf, -inf) else value
+
+
+def _least(counts: Sequence[int | None]) -> int | None:
+    return min((count for count in counts if count is not None), default=None)
+
+
+def _with(rule: RolloutRule, **changes: object) -> RolloutRule:
+    import msgspec
+
+    return msgspec.structs.replace(rule, **changes)
