@@ -86,7 +86,8 @@ def _feedback(setting: Setting, base: RolloutRule, asked: Feedback) -> Iterator[
     if asked.no_worse_by is not None:
         named = _with(base, id=f"{base.id}/no_worse_by", target=asked.no_worse_by)
         yield _no_worse(setting, named, levels, phases, asked.no_worse_by)
-        yield from _per_unit(setting, named, asked.signal, scale, asked.no_worse_by)
+        if not setting.assignment_broken:
+            yield from _per_unit(setting, named, asked.signal, scale, asked.no_worse_by)
     if asked.floor is not None:
         named = _with(base, id=f"{base.id}/floor", target=asked.floor)
         yield _floor(setting, named, levels, asked.floor)
