@@ -106,7 +106,7 @@ def create_app(
     """
     engine = make_engine(settings.database_url)
     sessions = make_sessions(engine)
-    attach_audit(sessions)
+    attach_audit(sessions, clock)
     state = State(
         {
             "settings": settings,

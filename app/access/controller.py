@@ -29,14 +29,14 @@ class KeyController(Controller):
         self, session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], data: JSONBody[KeyCreate]
     ) -> KeyCreated:
         """Make a key. It is shown in this answer and never again, so an Idempotency-Key has no effect here."""
-        return await KeyService(session, caller.project_id).create(data)
+        return await KeyService(session, caller.project_id, actor=caller.actor).create(data)
 
     @delete("/{key_id:str}", operation_id="revoke_key")
     async def revoke(
         self, session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], key_id: FromPath[str]
     ) -> None:
         """Revoke a key; it stops working within five seconds."""
-        await KeyService(session, caller.project_id).revoke(key_id, caller)
+        await KeyService(session, caller.project_id, actor=caller.actor).revoke(key_id, caller)
 
 
 router = Router("/", route_handlers=[KeyController])

@@ -12,6 +12,7 @@ from app.access import keys
 from app.access.roles import ROLES
 from app.access.schemas import DEFAULT_PROJECT, Caller, KeyCreate, KeyCreated, KeyRead
 from app.access.tables import APIKey
+from app.kit.changes import Change, record
 from app.kit.clock import Clock, utc_now
 from app.kit.db import Sessions, writing
 from app.kit.errors import ConflictError, InvalidContentError, NotFoundError, UnauthorizedError
@@ -24,8 +25,9 @@ CACHE_S = 4.0
 class KeyService:
     """The keys of one project."""
 
-    def __init__(self, session: AsyncSession, project_id: str, clock: Clock = utc_now) -> None:
+    def __init__(self, session: AsyncSession, project_id: str, clock: Clock = utc_now, actor: str = "start") -> None:
         self._session = session
+        self._actor = actor
         self._project_id = project_id
         self._clock = clock
 
@@ -52,6 +54,7 @@ class KeyService:
             )
         )
         await self._session.flush()
+        self._note("created", key.id, {"role": new.role, "name": new.name})
         return KeyCreated(key.id, str(key), new.role)
 
     async def page(self, limit: int, cursor: str | None) -> Page[KeyRead]:
@@ -74,7 +77,19 @@ class KeyService:
         key = await self._session.get(APIKey, (self._project_id, key_id))
         if key is None:
             raise NotFoundError(f"there is no key {key_id!r} in this project")
-        key.revoked_at = key.revoked_at or self._clock()
+        if key.revoked_at is None:
+            key.revoked_at = self._clock()
+            self._note("revoked", key.id, {"role": key.role, "name": key.name})
+
+    def _note(self, action: str, key_id: str, details: dict[str, str]) -> None:
+        change = Change(
+            project_id=self._project_id,
+            actor=self._actor,
+            action=f"key.{action}",
+            subject=f"key {key_id}",
+            details=dict(details),
+        )
+        record(self._session, change)
 
     async def any_admin(self) -> bool:
         query = (

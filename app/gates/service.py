@@ -14,6 +14,8 @@ from app.gates.looks import Schedule, looks
 from app.gates.outcome import exit_code, headline
 from app.gates.schemas import Backtest, BacktestCreate, Evaluate, Extension, Verdict, VerdictRecord
 from app.gates.tables import VerdictRow
+from app.kit.changes import Change
+from app.kit.changes import record as record_change
 from app.kit.clock import Clock, utc_now
 from app.kit.db import writing
 from app.kit.errors import InvalidContentError, NotFoundError
@@ -69,7 +71,20 @@ class Gates:
         record = self._record(verdict, policy, asked, evidence, schedule)
         self._session.add(self._row(record, policy, evidence, schedule))
         await self._session.flush()
+        self._note(record)
         return record
+
+    def _note(self, verdict: VerdictRecord) -> None:
+        change = Change(
+            project_id=self._caller.project_id,
+            actor=self._caller.actor,
+            action="verdict.given",
+            subject=f"verdict {verdict.id}",
+            after=verdict.verdict,
+            reason=verdict.headline,
+            details={"pins": verdict.pins, "stage": verdict.stage, "candidate": verdict.candidate},
+        )
+        record_change(self._session, change)
 
     async def backtest(self, asked: BacktestCreate) -> Backtest:
         """Judges many suites drawn from recorded answers. Raises `InvalidContentError` when a pair has no such metric."""

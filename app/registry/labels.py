@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import col
 
+from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.errors import LabelProtectedError, NotFoundError
 from app.kit.pages import Page, decode_cursor, encode_cursor
@@ -148,7 +149,27 @@ class Labels:
             )
         )
         await self._session.flush()
+        record(
+            self._session,
+            Change(
+                project_id=project_id,
+                actor=self._actor,
+                action="label.moved" if number is not None else "label.removed",
+                subject=f"{kind} {name}@{label}",
+                before=None if before is None else await self._digest(kind, name, before),
+                after=None if number is None else await self._digest(kind, name, number),
+                reason=reason,
+                details={"from": before, "to": number},
+            ),
+        )
         return True
+
+    async def _digest(self, kind: str, name: str, number: int) -> str | None:
+        query = select(col(VersionRow.digest)).where(
+            *self._of(VersionRow, kind), col(VersionRow.name) == name, col(VersionRow.number) == number
+        )
+        digest: str | None = await self._session.scalar(query)
+        return digest
 
     async def _row(self, kind: str, name: str, label: str) -> LabelRow | None:
         identity = (self._repository.project_id, kind, name, label)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.kit.changes import Change, record
 from app.kit.clock import Clock, utc_now
 from app.kit.digests import DIGEST_PREFIX
 from app.kit.errors import ConflictError, FieldError, InvalidContentError, NotFoundError
@@ -180,6 +181,7 @@ class Registry:
         row = await self.known(kind, name)
         row.archived_at = row.archived_at or self._clock()
         await self._session.flush()
+        self._note("archived", kind, name, row.digest, None, "")
 
     # Inside
 
@@ -210,6 +212,7 @@ class Registry:
                 updated_at=now,
             )
             self._session.add(row)
+        self._note("versioned", kind, name, row.digest or None, prepared.digest, message, number=row.latest + 1)
         row.latest += 1
         row.digest, row.description, row.tags, row.updated_at = prepared.digest, description, tags, now
         row.search = "\n".join([name, *_texts(prepared.plain)]).casefold()
@@ -230,6 +233,23 @@ class Registry:
         )
         await self._session.flush()
         return row
+
+    def _note(
+        self, action: str, kind: str, name: str, before: str | None, after: str | None, why: str, **details: Any
+    ) -> None:
+        record(
+            self._session,
+            Change(
+                project_id=self.repository.project_id,
+                actor=self._actor,
+                action=f"{kind}.{action}",
+                subject=f"{kind} {name}",
+                before=before,
+                after=after,
+                reason=why,
+                details=details,
+            ),
+        )
 
     async def _find(self, kind: str, ref: Ref) -> tuple[VersionRow | None, ContentRow]:
         if ref.digest is None:

@@ -1,0 +1,165 @@
+"""Every change is written down once, in a chain in which nothing can be altered unseen."""
+
+import asyncio
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import text
+
+from app.audit.service import START
+from app.kit.asgi import KeepEncodedSlash
+from app.kit.changes import Change, record
+from tests.conftest import client_of
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+
+
+async def version(
+    client: httpx2.AsyncClient, name: str = "ask", content: str = "hello", **more: Any
+) -> httpx2.Response:
+    body = {"content": {"messages": [{"role": "user", "content": content}]}, **more}
+    return await client.post(f"/api/v1/prompts/{name}/versions", json=body)
+
+
+async def entries(client: httpx2.AsyncClient, **filters: Any) -> list[dict[str, Any]]:
+    """Oldest first."""
+    answer = await client.get("/api/v1/audit", params={"limit": 500, **filters})
+    assert answer.status_code == 200, answer.text
+    return list(reversed(answer.json()["items"]))
+
+
+async def verify(client: httpx2.AsyncClient) -> dict[str, Any]:
+    answer = await client.get("/api/v1/audit/verify")
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+async def test_an_empty_chain_is_whole(client: httpx2.AsyncClient) -> None:
+    assert await verify(client) == {"ok": True, "entries": 0, "head": START}
+
+
+async def test_changes_say_who_what_from_which_to_which_and_why(client: httpx2.AsyncClient) -> None:
+    first = (await version(client, message="begin")).json()
+    second = (await version(client, content="hello there")).json()
+    for number in (1, 2):
+        put = await client.put("/api/v1/prompts/ask/labels/tried", json={"version": number, "reason": f"try {number}"})
+        assert put.status_code == 200
+    await client.delete("/api/v1/prompts/ask/labels/tried")
+    made = await entries(client)
+    assert [(e["action"], e["subject"]) for e in made] == [
+        ("prompt.versioned", "prompt ask"),
+        ("prompt.versioned", "prompt ask"),
+        ("label.moved", "prompt ask@tried"),
+        ("label.moved", "prompt ask@tried"),
+        ("label.removed", "prompt ask@tried"),
+    ]
+    assert [(e["before"], e["after"]) for e in made] == [
+        (None, first["digest"]),
+        (first["digest"], second["digest"]),
+        (None, first["digest"]),
+        (first["digest"], second["digest"]),
+        (second["digest"], None),
+    ]
+    assert [e["reason"] for e in made] == ["begin", "", "try 1", "try 2", ""]
+    assert {e["actor"] for e in made} == {"local (local)"}
+    assert [e["no"] for e in made] == [1, 2, 3, 4, 5]
+    assert (await verify(client))["head"] == made[-1]["hash"]
+
+
+async def test_what_changes_nothing_is_not_written_down(client: httpx2.AsyncClient) -> None:
+    await version(client)
+    await version(client)
+    await client.get("/api/v1/prompts/ask")
+    assert len(await entries(client)) == 1
+
+
+async def test_what_is_refused_leaves_no_entry(client: httpx2.AsyncClient) -> None:
+    answer = await version(client, labels=["production"])
+    assert answer.status_code == 403
+    assert await entries(client) == []
+
+
+async def test_a_transaction_that_is_rolled_back_leaves_no_entry(app: KeepEncodedSlash) -> None:
+    state = app.litestar.state
+    change = Change(project_id="default", actor="a", action="thing.done", subject="thing")
+    async with state.sessions() as session:
+        await session.execute(text("SELECT 1"))
+        record(session, change)
+        await session.rollback()
+        await session.commit()
+    async with client_of(app) as client:
+        assert await entries(client) == []
+
+
+async def test_keys_environments_and_verdicts_are_in_it_without_secrets(client: httpx2.AsyncClient) -> None:
+    key = (await client.post("/api/v1/keys", json={"role": "ci", "name": "pipeline"})).json()
+    await client.delete(f"/api/v1/keys/{key['id']}")
+    await client.put("/api/v1/environments/staging", json={"approvals": 1})
+    made = await entries(client)
+    assert [e["action"] for e in made] == ["key.created", "key.revoked", "environment.changed"]
+    assert key["key"] not in repr(made)
+    assert made[2]["after"] == (await client.get("/api/v1/environments/staging")).json()["digest"]
+
+
+async def test_changes_at_once_make_one_chain_without_gap(client: httpx2.AsyncClient) -> None:
+    answers = await asyncio.gather(*(version(client, f"ask{n}") for n in range(30)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert [e["no"] for e in await entries(client)] == list(range(1, 31))
+    assert await verify(client) == {**await verify(client), "ok": True, "entries": 30}
+
+
+@pytest.mark.parametrize(
+    ("tampering", "first_bad"),
+    [
+        ("UPDATE audit_entry SET actor = 'somebody else' WHERE no = 2", 2),
+        ("UPDATE audit_entry SET reason = 'a better one' WHERE no = 3", 3),
+        ("UPDATE audit_entry SET after = 'sha256:other' WHERE no = 1", 1),
+        ("UPDATE audit_entry SET at = '2020-01-01 00:00:00+00:00' WHERE no = 4", 4),
+        ("UPDATE audit_entry SET details = '{}' WHERE no = 3", 3),
+        ("UPDATE audit_entry SET hash = previous WHERE no = 2", 2),
+        ("UPDATE audit_entry SET project_id = 'other' WHERE no = 5", 5),
+        ("DELETE FROM audit_entry WHERE no = 2", 2),
+        ("DELETE FROM audit_entry WHERE no = 5", 5),
+        ("DELETE FROM audit_entry", 1),
+        ("DELETE FROM audit_head", 1),
+        ("UPDATE audit_entry SET no = 9 WHERE no = 5", 5),
+        (
+            "INSERT INTO audit_entry SELECT project_id, 6, at, actor, action, subject, before, after, reason, details, "
+            "hash, hash FROM audit_entry WHERE no = 5",
+            6,
+        ),
+    ],
+)
+async def test_whatever_is_altered_is_found(
+    app: KeepEncodedSlash, client: httpx2.AsyncClient, tampering: str, first_bad: int
+) -> None:
+    for n in range(5):
+        await version(client, content=f"hello {n}", message=f"reason {n}")
+    assert (await verify(client))["ok"] is True
+    async with app.litestar.state.sessions.begin() as session:
+        await session.execute(text(tampering))
+    found = await verify(client)
+    assert (found["ok"], found["first_bad"]) == (False, first_bad)
+    assert found["why"]
+
+
+async def test_the_audit_is_filtered_and_paged(client: httpx2.AsyncClient) -> None:
+    for n in range(3):
+        await version(client, f"ask{n}")
+    await client.put("/api/v1/prompts/ask1/labels/tried", json={"version": 1})
+    assert [e["action"] for e in await entries(client, action="label")] == ["label.moved"]
+    assert [e["no"] for e in await entries(client, subject="ask1")] == [2, 4]
+    assert await entries(client, actor="nobody") == []
+    assert await entries(client, until="2020-01-01T00:00:00Z") == []
+    page = (await client.get("/api/v1/audit", params={"limit": 3})).json()
+    rest = (await client.get("/api/v1/audit", params={"limit": 3, "cursor": page["next_cursor"]})).json()
+    assert [e["no"] for e in [*page["items"], *rest["items"]]] == [4, 3, 2, 1]
+    assert (await client.get("/api/v1/audit", params={"since": "2020-01-01T00:00:00"})).status_code == 400
+
+
+async def test_who_may_not_read_it_does_not(app: KeepEncodedSlash, client: httpx2.AsyncClient) -> None:
+    key = (await client.post("/api/v1/keys", json={"role": "feedback", "name": "web"})).json()["key"]
+    async with client_of(app, key) as browser:
+        assert (await browser.get("/api/v1/audit")).status_code == 403
+        assert (await browser.get("/api/v1/audit/verify")).status_code == 403
