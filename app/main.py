@@ -33,6 +33,8 @@ from app.feedback import controller as feedback
 from app.feedback.service import Feedback
 from app.gates import controller as gates
 from app.gateway import controller as gateway
+from app.gateway.live import LivePrompts
+from app.gateway.service import Gateway
 from app.generation import controller as generation
 from app.generation.service import Generation
 from app.kit import home, problems
@@ -125,7 +127,7 @@ def create_app(
         middleware=[Idempotency()],
         exception_handlers=problems.exception_handlers,
         openapi_config=_openapi(),
-        compression_config=CompressionConfig(backend="gzip", minimum_size=2048),
+        compression_config=CompressionConfig(backend="gzip", minimum_size=2048, exclude_opt_key=gateway.UNCOMPRESSED),
         lifespan=[_lifespan],
         state=state,
         request_max_body_size=MAX_BODY,
@@ -177,6 +179,8 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.releases = Releases(state.sessions, state.runs, state.feedback, state.clock)
         await state.releases.start()
         stack.push_async_callback(state.releases.close)
+        state.gateway = Gateway(state.releases, state.generation, state.feedback, state.clock)
+        state.live_prompts = LivePrompts()
         if settings.admin_key is not None or state.on_first_key is not None:
             made = await ensure_admin_key(state.sessions, settings.admin_key, state.clock)
             if made is not None:
