@@ -21,7 +21,12 @@ async def list_keys(session: Session) -> None:
 
 @keys.command()
 @click.argument("name")
-@click.option("--role", default="ci", show_default=True, help="admin, engineer, ci or reader.")
+@click.option(
+    "--role",
+    default="ci",
+    show_default=True,
+    help="admin, approver, engineer, proposer, ci, server, feedback or reader.",
+)
 @click.option("--expires-at", metavar="TIME", help="RFC 3339, such as 2027-01-31T00:00:00Z.")
 @common
 async def create(session: Session, name: str, role: str, expires_at: str | None) -> None:

@@ -35,7 +35,7 @@ async def sync(
         )
     session.out.data(result)
     _show(session.out, result, PLANNED if plan else DONE)
-    differs = any(item["action"] != "unchanged" for item in result["items"])
+    differs = any(item["action"] != "unchanged" for item in [*result["items"], *result["environment_changes"]])
     return Exit.DIFFERENT if exit_code and differs else Exit.PASS
 
 
@@ -46,6 +46,10 @@ def _show(out: Output, result: SyncResult, words: dict[str, str]) -> None:
         numbers = f"{before} -> {after}" if before is not None and after != before else f"{after or before or ''}"
         text = f"{MARKS[item['action']]} {item['kind']:<13} {item['name']:<32} {numbers:<9} {item['reason']}".rstrip()
         out.styled(text, STYLES[item["action"]])
+    for change in result["environment_changes"]:
+        if change["action"] != "unchanged":
+            text = f"{MARKS[change['action']]} {'environments':<13} {change['name']:<32} {'':<9} its rules"
+            out.styled(text, STYLES[change["action"]])
     for ignored in result["ignored"]:
         out.note(f"ignored {ignored['path']}: {ignored['reason']}")
     counts = {action: sum(item["action"] == action for item in changes) for action in words}

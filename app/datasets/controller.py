@@ -26,6 +26,7 @@ from app.registry import diff as contents_diff
 from app.registry.catalogue import Catalogue
 from app.registry.contents import plain
 from app.registry.controller import ETAG, ArtifactController, mounted, require_labels, version_response
+from app.registry.environments import Environments
 from app.registry.kinds.base import escape
 from app.registry.schemas import Change, Version
 from app.registry.sync.schemas import SyncRequest, SyncResult
@@ -148,16 +149,21 @@ class DatasetController(Controller):
     dependencies={"datasets": Provide(provide_datasets)},
 )
 async def sync(
-    datasets: NamedDependency[Datasets], caller: NamedDependency[Caller], data: JSONBody[SyncRequest]
+    datasets: NamedDependency[Datasets], caller: NamedDependency[Caller], state: State, data: JSONBody[SyncRequest]
 ) -> SyncResult:
     """Bring a project's files into the registry, all or nothing; or plan that, or keep them as drafts by digest.
 
-    `plan` needs `registry:read`, `draft` needs `registry:draft`, `apply` needs `registry:write`.
+    `plan` needs `registry:read`, `draft` needs `registry:draft`, `apply` needs `registry:write`,
+    and `environments:write` when it changes an environment's rules.
     """
     needed = {"plan": "registry:read", "draft": "registry:draft", "apply": "registry:write"}[data.mode]
     if not allows(caller.role, needed):
         raise ForbiddenError(f"role {caller.role!r} lacks the permission {needed!r} that mode {data.mode!r} needs")
-    return await Sync(datasets.registry, DatasetFiles(datasets)).run(data)
+    registry = datasets.registry
+    environments = Environments(registry.repository.session, caller.project_id, caller.actor, state.clock)
+    allowed = allows(caller.role, "environments:write")
+    sync = Sync(registry, DatasetFiles(datasets), environments, may_change_environments=allowed)
+    return await sync.run(data)
 
 
 def _decoded(data: bytes) -> DatasetCreate:

@@ -1,8 +1,9 @@
 """Environments: labels of prompts that move by a release alone, and the rules by which a release may move them."""
 
+from collections.abc import Iterable, Set
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from sqlalchemy import select
@@ -135,11 +136,17 @@ class Environments:
         )
 
     async def put(
-        self, name: str, environment: Environment, *, expected: str | None = None, reason: str = ""
+        self,
+        name: str,
+        environment: Environment,
+        *,
+        expected: str | None = None,
+        reason: str = "",
+        others: Iterable[str] = (),
     ) -> tuple[EnvironmentRead, bool]:
         """Declares an environment or changes its rules, and protects its label; returns whether anything changed.
 
-        `expected` is the digest that was read before. Raises `InvalidContentError` with every place that is wrong,
+        `expected` is the digest that was read before, `others` are environments that are declared with it. Raises `InvalidContentError` with every place that is wrong,
         `PreconditionFailedError` when something changed since.
         """
         checked_label(name, "/name")
@@ -148,7 +155,7 @@ class Environments:
         before = None if row is None else row.digest
         if expected is not None and expected != (before or digest(plain(Environment()))):
             raise PreconditionFailedError(f"the rules of {name} have changed since; read them again")
-        problems = [*faults(name, environment, await self.names()), *await self._unknown(environment)]
+        problems = [*faults(name, environment, {*await self.names(), *others}), *await self._unknown(environment)]
         if problems:
             raise several(problems)
         rules = plain(environment)
@@ -177,6 +184,13 @@ class Environments:
         )
         return _read(name, environment, row), True
 
+    async def action(self, name: str, environment: Environment) -> Literal["create", "update", "unchanged"]:
+        """What putting it would do."""
+        row = await self._row(name)
+        if row is None:
+            return "create"
+        return "unchanged" if row.digest == digest(plain(environment)) else "update"
+
     async def _row(self, name: str) -> EnvironmentRow | None:
         return await self._session.get(EnvironmentRow, (self._project_id, name), populate_existing=True)
 
@@ -203,11 +217,11 @@ class Environments:
         return found
 
 
-def faults(name: str, environment: Environment, known: list[str]) -> list[FieldError]:
+def faults(name: str, environment: Environment, known: Set[str]) -> list[FieldError]:
     """What only several fields together, or the other environments, can get wrong."""
     found = []
-    if environment.after is not None and environment.after not in {*known} - {name}:
-        others = ", ".join(sorted({*known} - {name})) or "none"
+    if environment.after is not None and environment.after not in known - {name}:
+        others = ", ".join(sorted(known - {name})) or "none"
         found.append(FieldError("/after", f"there is no other environment {environment.after!r}; there are {others}"))
     if environment.rollout is not None:
         shares = environment.rollout.shares
@@ -226,26 +240,32 @@ def plain(environment: Environment) -> dict[str, Any]:
     approvals = environment.approvals
     if isinstance(approvals, int):
         approvals = Approvals(count=approvals) if approvals else 0
-    shown = msgspec.to_builtins(msgspec.structs.replace(environment, approvals=approvals))
+    found: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(environment, approvals=approvals))
     if environment.rollout is not None:
-        shown["rollout"] = {"steps": environment.rollout.shares}
-    found: dict[str, Any] = shown
+        found["rollout"] = {"steps": environment.rollout.shares}
     return found
 
 
-def _read(name: str, environment: Environment, row: EnvironmentRow | None) -> EnvironmentRead:
+def shown(environment: Environment) -> dict[str, Any]:
+    """The rules with every field, as they are answered."""
     approvals = environment.approvals
     if isinstance(approvals, Approvals) and approvals.role == "approver":
         approvals = approvals.count
-    return EnvironmentRead(
-        name=name,
-        after=environment.after,
-        prompts={p: {"suites": n.suites, "policy": n.policy} for p, n in environment.prompts.items()},
-        approvals=approvals if isinstance(approvals, int) else {"role": approvals.role, "count": approvals.count},
-        rollout=None if environment.rollout is None else {"steps": environment.rollout.shares},
-        freeze=[
+    return {
+        "after": environment.after,
+        "prompts": {p: {"suites": n.suites, "policy": n.policy} for p, n in environment.prompts.items()},
+        "approvals": approvals if isinstance(approvals, int) else {"role": approvals.role, "count": approvals.count},
+        "rollout": None if environment.rollout is None else {"steps": environment.rollout.shares},
+        "freeze": [
             {"from": w.from_.isoformat(), "until": w.until.isoformat(), "reason": w.reason} for w in environment.freeze
         ],
+    }
+
+
+def _read(name: str, environment: Environment, row: EnvironmentRow | None) -> EnvironmentRead:
+    return EnvironmentRead(
+        name=name,
+        **shown(environment),
         digest=digest(plain(environment)),
         updated_at=None if row is None else row.updated_at,
         updated_by=None if row is None else row.updated_by,

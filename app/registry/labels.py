@@ -8,12 +8,12 @@ from sqlmodel import col
 
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
-from app.kit.errors import LabelProtectedError, NotFoundError
+from app.kit.errors import FieldError, LabelProtectedError, NotFoundError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.names import checked_label, label_problem
 from app.registry.repository import Repository
 from app.registry.schemas import LabelMove, LabelRead
-from app.registry.tables import LabelMoveRow, LabelRow, ProtectedLabelRow, VersionRow
+from app.registry.tables import EnvironmentRow, LabelMoveRow, LabelRow, ProtectedLabelRow, VersionRow
 
 ALWAYS_PROTECTED = frozenset({("prompt", "production")})
 """The environment `production` exists from the start."""
@@ -51,10 +51,26 @@ class Labels:
             checked_label(label, f"{pointer}/{index}")
         for label in labels:
             if label in await self.protected(kind):
-                raise LabelProtectedError(
-                    f"{label!r} is the label of an environment: only a release of {name!r} whose gate passed on exactly "
-                    "that content moves it; use another label for what needs no evidence"
-                )
+                detail = await self._missing_evidence(name, label)
+                raise LabelProtectedError(detail, [FieldError(pointer, detail)])
+
+    async def _missing_evidence(self, name: str, environment: str) -> str:
+        """Why a label is refused: which evidence is missing, and how to get it."""
+        row = await self._session.get(EnvironmentRow, (self._repository.project_id, environment))
+        needs = {} if row is None else row.rules.get("prompts", {}).get(name, {})
+        suites = ", ".join(repr(suite) for suite in needs.get("suites", []))
+        if suites:
+            policy = f"policy {needs['policy']!r}" if needs.get("policy") else "the suite's own policy"
+            missing = f"a release of exactly that content in {environment}, whose gate passes: {policy} on {suites}"
+            ask = f'{{"environment": "{environment}", "prompt": "{name}@<version>", "endpoint": "<name>"}}'
+            way = f"`promptward ship`, or POST /api/v1/releases {ask}"
+        else:
+            missing = f"a release whose gate passes; {environment} names no suites for {name!r} yet, so that none can"
+            way = f"declare environments.{environment}.prompts.{name}.suites in promptward.yaml, then `promptward ship`"
+        return (
+            f"{environment!r} is an environment: its label moves by a release alone. Missing evidence: {missing}. "
+            f"How to get it: {way}. Any other label is free"
+        )
 
     async def put(self, kind: str, name: str, label: str, number: int, reason: str = "") -> bool:
         """Points a free label at a version; returns whether it moved."""

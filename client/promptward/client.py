@@ -11,6 +11,7 @@ from promptward.artifacts import KINDS, Artifacts, Datasets, Prompts
 from promptward.core import DEFAULT_TIMEOUT_S, LONG_S, Core
 from promptward.errors import PromptwardError, problem_error
 from promptward.project import Gates, Keys, Scorers
+from promptward.releases import Audit, Environments, Feedback, Releases
 from promptward.runs import Runs
 from promptward.shapes import Generated, SyncResult
 from promptward.twin import Async, Group, Mode, Portal, Sync, operation, streaming
@@ -41,6 +42,10 @@ class _Client(Group[Mode]):
         self.gates: Gates[Mode] = Gates(core, portal)
         self.keys: Keys[Mode] = Keys(core, portal)
         self.scorers: Scorers[Mode] = Scorers(core, portal)
+        self.environments: Environments[Mode] = Environments(core, portal)
+        self.releases: Releases[Mode] = Releases(core, portal)
+        self.feedback: Feedback[Mode] = Feedback(core, portal)
+        self.audit: Audit[Mode] = Audit(core, portal)
 
     def _asynchronous(self) -> "_Client[Async]":
         return _Client(self._core)

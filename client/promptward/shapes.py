@@ -301,6 +301,7 @@ class SyncResult(TypedDict):
     environments: dict[str, Any]
     project: str | None
     ignored: list[dict[str, str]]
+    environment_changes: list[dict[str, str]]
 
 
 class ValueRange(TypedDict):
@@ -341,3 +342,48 @@ class Event(TypedDict):
 
     event: str
     data: Any
+
+
+class Release(TypedDict):
+    """A release; in lists without what stands behind `updated_at`."""
+
+    id: str
+    environment: str
+    name: str
+    prompt: str
+    version: int
+    rag_config: str | None
+    tool_config: str | None
+    endpoint: str
+    bundle: str
+    state: Literal[
+        "evaluating",
+        "blocked",
+        "awaiting_approval",
+        "rolling_out",
+        "live",
+        "paused",
+        "rolled_back",
+        "rejected",
+        "superseded",
+    ]
+    verdict: Literal["pass", "fail", "inconclusive"] | None
+    exit_code: int | None
+    share: float
+    revision: int
+    reason: str
+    notes: str
+    created_by: str
+    created_at: str
+    updated_at: str
+    pins: dict[str, str]
+    params: dict[str, Any]
+    baseline: dict[str, str] | None
+    predecessor: str | None
+    steps: list[float]
+    step: int | None
+    verdicts: list[dict[str, Any]]
+    approvals_needed: int
+    approvals: list[dict[str, Any]]
+    rollout_verdict: dict[str, Any] | None
+    timeline: list[dict[str, Any]]

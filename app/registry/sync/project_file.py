@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
-import msgspec
-
 from app.kit.errors import FieldError
+from app.registry.environments import PRODUCTION, Environment, faults, shown
 from app.registry.kinds.base import Content, escape
 from app.registry.names import label_problem, name_problem
 
@@ -20,23 +19,6 @@ class Folders(Content, frozen=True):
 
     prompts: str = "prompts"
     datasets: str = "datasets"
-
-
-class EnvironmentPrompt(Content, frozen=True):
-    """What a prompt must pass before it may carry the environment's label."""
-
-    suites: list[str] = []
-    policy: str | None = None
-
-
-class Environment(Content, frozen=True):
-    """A label with rules. `after` names the environment that a release must have been in before."""
-
-    after: str | None = None
-    prompts: dict[str, EnvironmentPrompt] = {}
-    approvals: int | dict[str, Any] | None = None
-    rollout: dict[str, Any] | None = None
-    freeze: list[Any] | dict[str, Any] | None = None
 
 
 class ProjectFile(Content, frozen=True):
@@ -65,17 +47,10 @@ def problems(project: ProjectFile) -> Iterable[FieldError]:
     for name, environment in project.environments.items():
         if problem := label_problem(name):
             yield FieldError(f"/environments/{escape(name)}", problem)
-        if environment.after is not None and environment.after not in {*project.environments, "production"} - {name}:
-            known = ", ".join(sorted({*project.environments, "production"} - {name}))
-            yield FieldError(f"/environments/{escape(name)}/after", f"there is no other environment but {known}")
+        for fault in faults(name, environment, {*project.environments, PRODUCTION}):
+            yield FieldError(f"/environments/{escape(name)}{fault.pointer}", fault.detail)
 
 
 def plain_environments(project: ProjectFile) -> dict[str, Any]:
     """The environments with every field, as they are answered."""
-    return {name: msgspec.to_builtins(_full(environment)) for name, environment in project.environments.items()}
-
-
-def _full(environment: Environment) -> dict[str, Any]:
-    shown = {field: getattr(environment, field) for field in environment.__struct_fields__}
-    shown["prompts"] = {n: {"suites": p.suites, "policy": p.policy} for n, p in environment.prompts.items()}
-    return shown
+    return {name: shown(environment) for name, environment in project.environments.items()}

@@ -45,6 +45,13 @@ class SyncItem(msgspec.Struct, frozen=True):
     content: msgspec.Raw
 
 
+class EnvironmentChange(msgspec.Struct, frozen=True):
+    """What happens to one environment of `promptward.yaml`."""
+
+    name: str
+    action: Literal["create", "update", "unchanged"]
+
+
 class Ignored(msgspec.Struct, frozen=True):
     """A file that is no artifact, and why it is left alone."""
 
@@ -53,10 +60,12 @@ class Ignored(msgspec.Struct, frozen=True):
 
 
 class SyncResult(msgspec.Struct, frozen=True):
-    """`items` come in the order of their dependencies; `environments` and `project` are `promptward.yaml`'s."""
+    """`items` come in the order of their dependencies; `environments` and `project` are `promptward.yaml`'s;
+    `environment_changes` say what becomes of the environments (nothing in `draft`)."""
 
     mode: Mode
     items: list[SyncItem]
     environments: dict[str, Any]
     project: str | None
     ignored: list[Ignored]
+    environment_changes: list[EnvironmentChange] = []

@@ -7,17 +7,18 @@ from typing import Any, Protocol
 import anyio.to_thread
 import msgspec
 
-from app.kit.errors import ConflictError, FieldError, InvalidContentError, NotFoundError
+from app.kit.errors import ConflictError, FieldError, ForbiddenError, InvalidContentError, NotFoundError
 from app.registry import contents
 from app.registry.contents import Prepared
+from app.registry.environments import Environments
 from app.registry.kinds import by_plural, kinds
 from app.registry.kinds.base import Reference, escape
 from app.registry.names import LATEST, parse_ref
 from app.registry.schemas import Artifact
 from app.registry.service import Registry
 from app.registry.sync.files import Project, Source, read, several
-from app.registry.sync.project_file import PROJECT_FILE, plain_environments
-from app.registry.sync.schemas import Action, SyncItem, SyncRequest, SyncResult
+from app.registry.sync.project_file import PROJECT_FILE, ProjectFile, plain_environments
+from app.registry.sync.schemas import Action, EnvironmentChange, SyncItem, SyncRequest, SyncResult
 from app.registry.tables import ArtifactRow, ContentRow, VersionRow
 
 VIA = "sync"
@@ -54,8 +55,11 @@ class Step(msgspec.Struct, frozen=True):
 class Sync:
     """One sync, within the caller's transaction."""
 
-    def __init__(self, registry: Registry, item_files: ItemFiles) -> None:
+    def __init__(
+        self, registry: Registry, item_files: ItemFiles, environments: Environments, *, may_change_environments: bool
+    ) -> None:
         self._registry, self._files = registry, item_files
+        self._environments, self._may_change_environments = environments, may_change_environments
         self._repository = registry.repository
         self._prepared: dict[Key, Prepared] = {}
         self._failed: set[Key] = set()
@@ -83,8 +87,28 @@ class Sync:
         for item in pruned:
             if request.mode == "apply" and item.action == "archive":
                 await self._registry.archive(by_plural(item.kind).name, item.name)
+        changes = [] if request.mode == "draft" else await self._declare(project.settings, request.mode == "apply")
         environments = plain_environments(project.settings)
-        return SyncResult(request.mode, results + pruned, environments, project.settings.project, project.ignored)
+        return SyncResult(
+            request.mode, results + pruned, environments, project.settings.project, project.ignored, changes
+        )
+
+    async def _declare(self, settings: ProjectFile, apply: bool) -> list[EnvironmentChange]:
+        """Brings the environments' rules along. Changing them needs more than changing what they are about."""
+        found = []
+        for name, environment in settings.environments.items():
+            change = EnvironmentChange(name, await self._environments.action(name, environment))
+            found.append(change)
+            if not apply or change.action == "unchanged":
+                continue
+            if not self._may_change_environments:
+                where = f"{PROJECT_FILE}#/environments/{escape(name)}"
+                detail = (
+                    f"this would {change.action} the rules of {name}, which needs the permission 'environments:write'"
+                )
+                raise ForbiddenError(f"{where}: {detail}; an administrator may sync it", [FieldError(where, detail)])
+            await self._environments.put(name, environment, others=settings.environments, reason="sync")
+        return found
 
     async def _read_datasets(self, sources: Sequence[Source]) -> None:
         for source in sources:

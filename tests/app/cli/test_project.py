@@ -94,7 +94,7 @@ def test_an_artifact_is_listed_shown_compared_and_labelled(cli: Run, project: Pa
     assert cli("label", "prompts", "shop", "beta", "--remove").exit_code == 0
     assert cli("label", "prompts", "shop", "beta").exit_code == 2
     refused = cli("label", "prompts", "shop", "production", "2")
-    assert (refused.exit_code, "only a release" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "by a release alone" in refused.stderr) == (2, True)
     assert cli("show", "prompts", "shop@").exit_code == 2
 
 
