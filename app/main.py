@@ -44,6 +44,7 @@ from app.kit.db import Sessions, make_engine, make_sessions, provide_session
 from app.kit.errors import DomainError, UnavailableError
 from app.kit.logs import configure as configure_logs
 from app.kit.sockets import listening_socket
+from app.llm.official import official_client
 from app.llm.service import LLM
 from app.migrations import runner
 from app.registry import controller as registry
@@ -64,6 +65,7 @@ __all__ = [
     "create_app",
     "embedded",
     "example_project",
+    "official_client",
     "running_devmodel",
     "running_service",
     "serve",

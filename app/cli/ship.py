@@ -1,6 +1,6 @@
 """`promptward ship`: the files as they are, through the gate, to an environment."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from promptward import AsyncClient, PromptwardError
@@ -31,27 +31,41 @@ async def ship(
     3 inconclusive or waiting for approval, 4 the evaluation did not finish.
     """
     files = [file.payload() for file in project_files(find_root())]
-    releases: list[Release] = []
     async with session.client() as client:
-        synced: Any = await client.sync(files, "apply")
-        chosen = _chosen(synced, environment, prompts)
         wait = wait or client.url == EMBEDDED_URL  # an embedded service ends with this command
-        for prompt, suites in chosen.items():
-            version = next(i["version"] for i in synced["items"] if (i["kind"], i["name"]) == ("prompts", prompt))
-            where = endpoint or await _first_endpoint(client, prompt, suites)
-            made = await _released(client, environment, f"{prompt}@{version}", where, notes)
-            if made is None:
-                session.out.line(f"{prompt}@{version} on {where} is live in {environment} already")
-                continue
-            if wait:
-                made = await evaluated(client, made["id"])
-            releases.append(made)
-            show(session.out, made)
+        asked = Asked(environment, prompts, endpoint, notes, wait)
+        releases = await shipped(session, client, files, asked)
     session.out.data({"environment": environment, "releases": releases})
     if not wait:
         return Exit.PASS
     codes = {Exit(exit_code(one)) for one in releases} | {Exit.PASS}
     return next(code for code in ORDER if code in codes)
+
+
+class Asked(NamedTuple):
+    environment: str
+    prompts: tuple[str, ...] = ()
+    endpoint: str | None = None
+    notes: str = ""
+    wait: bool = True
+
+
+async def shipped(session: Session, client: AsyncClient, files: list[dict[str, str]], asked: Asked) -> list[Release]:
+    """The releases that were made of these files; what is live as it is needs none."""
+    releases: list[Release] = []
+    synced: Any = await client.sync(files, "apply")
+    for prompt, suites in _chosen(synced, asked.environment, asked.prompts).items():
+        version = next(i["version"] for i in synced["items"] if (i["kind"], i["name"]) == ("prompts", prompt))
+        where = asked.endpoint or await _first_endpoint(client, prompt, suites)
+        made = await _released(client, asked.environment, f"{prompt}@{version}", where, asked.notes)
+        if made is None:
+            session.out.line(f"{prompt}@{version} on {where} is live in {asked.environment} already")
+            continue
+        if asked.wait:
+            made = await evaluated(client, made["id"])
+        releases.append(made)
+        show(session.out, made)
+    return releases
 
 
 def _chosen(synced: dict[str, Any], environment: str, prompts: tuple[str, ...]) -> dict[str, list[str]]:

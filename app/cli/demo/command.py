@@ -13,6 +13,9 @@ from promptward.asgi import StreamingASGITransport
 from app.cli.command import Session
 from app.cli.connection import EMBEDDED_URL
 from app.cli.demo import acts, page, story
+from app.cli.demo.door import door
+from app.cli.demo.people import people
+from app.cli.demo.stage import Stage
 from app.cli.exits import UserError
 from app.cli.project import find_root, project_files
 from app.settings import PROJECT_FILE, Settings
@@ -28,8 +31,8 @@ DEVMODEL_URL = "PROMPTWARD_DEVMODEL_URL"
 def demo(as_json: bool, debug: bool) -> int:
     """The whole job on the example project, offline, in `.promptward/demo` (emptied at each start).
 
-    Evaluates three candidates on two models, judges them, and asks how often the gate itself is right. Writes
-    `demo-report.html`.
+    Evaluates three candidates on two models, judges them, asks how often the gate itself is right, releases the one that is
+    to be live, and lets simulated people decide about the next. Writes `demo-report.html`.
     """
     del debug  # read by the outermost place
     session = Session(as_json=as_json)
@@ -62,7 +65,13 @@ async def _play(session: Session) -> dict[str, Any]:
             story.evaluate(session.out, evaluated)
             gated = await acts.gate(client, evaluated)
             story.gate(session.out, gated)
-    return {"evaluate": evaluated, "gate": gated}
+            stage = Stage(client, service.app, service.token, files)
+            quiet = Session(as_json=True)
+            opened = await door(quiet, stage)
+            story.door(session.out, opened)
+            decided = await people(quiet, stage)
+            story.people(session.out, decided)
+    return {"evaluate": evaluated, "gate": gated, "door": opened, "people": decided}
 
 
 def _emptied(home: Path) -> Path:

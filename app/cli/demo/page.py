@@ -44,6 +44,10 @@ def rendered(told: dict[str, Any]) -> str:
         *_flips(evaluate),
         "<h2>Is the gate right?</h2>",
         *_gate(gate),
+        "<h2>The door</h2>",
+        *_door(told["door"]),
+        "<h2>The people</h2>",
+        *_people(told["people"]),
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -149,4 +153,40 @@ def _gate(act: dict[str, Any]) -> Iterator[str]:
             )
             + "</tr>"
         )
+    yield "</table></div>"
+
+
+def _door(act: dict[str, Any]) -> Iterator[str]:
+    ways = {"rest": "REST: PUT the label", "cli": "promptward label", "sync": "a label in a synced file"}
+    yield "<p>Three ways to move <i>production</i> round a release, and what they are answered:</p>"
+    yield "<div class='wide'><table><tr><th>way</th><th class='n'>status</th><th>why</th></tr>"
+    for problem in act["refused"]:
+        yield f"<tr><td>{escape(ways[problem['way']])}</td><td class='n fail'>{problem['status']}</td><td>{escape(problem['detail'])}</td></tr>"
+    yield "</table></div>"
+    yield from _timeline(act["release"])
+    served = act["served"]
+    yield f"<p>Then served through the official <i>openai</i> client as <i>{escape(served['model'])}</i>:</p>"
+    yield f"<div class='sides'><div><b>{escape(served['question'])}</b></div><div>{escape(served['answer'] or '')}</div></div>"
+
+
+def _people(act: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"<p>{act['ratings']} <b>simulated</b> ratings. Paused after {act['paused_after']}: {points(act['estimate'])} points of thumbs, "
+        f"at most {points(act['high'])} at every look; it would take {act['flip_cost']} raters to change that verdict. One key with "
+        f"{act['stuffed_votes']:,} votes under invented names moved the estimate by {act['stuffed_votes_effect']:g}.</p>"
+    )
+    yield from _timeline(act["release"])
+
+
+def _timeline(release: dict[str, Any]) -> Iterator[str]:
+    """What happened to a release, oldest first."""
+    yield f"<p class='soft'>Release of {escape(release['prompt'])} on {escape(release['endpoint'])}, content {escape(release['bundle'][:19])}…</p>"
+    yield "<div class='wide'><table><tr><th>time</th><th>state</th><th class='n'>share</th><th>by</th><th>why</th></tr>"
+    for event in release["timeline"]:
+        colour = {"live": "pass", "rolling_out": "pass", "paused": "inconclusive", "rolled_back": "fail"}.get(
+            event["to"], ""
+        )
+        share_ = "" if event["share"] is None else f"{100 * event['share']:g} %"
+        yield f"<tr><td>{escape(event['at'][11:19])}</td><td class='verdict {colour}'>{escape(event['to'].replace('_', ' '))}</td>"
+        yield f"<td class='n'>{share_}</td><td>{escape(event['by'])}</td><td>{escape(event['reason'])}</td></tr>"
     yield "</table></div>"

@@ -110,6 +110,47 @@ def gate(out: Output, act: dict[str, Any]) -> None:
     out.line()
 
 
+def door(out: Output, act: dict[str, Any]) -> None:
+    out.line("ACT THREE: the door. Nothing reaches production but a release whose gate passed on exactly that content")
+    ways = {"rest": "REST, PUT its label", "cli": "promptward label", "sync": "a label in a synced file"}
+    for problem in act["refused"]:
+        out.line(f"  {ways[problem['way']]:<26} {problem['status']} {problem['type']}")
+    out.line(f"  why: {act['refused'][0]['detail']}")
+    release = act["release"]
+    for verdict in release["verdicts"]:
+        out.line(
+            f"promptward ship: {release['prompt']} on {release['endpoint']}, {verdict['suite']}: {verdict['headline']}"
+        )
+    out.line(f"  {release['state']}; the label production is on version {act['label']['version']}")
+    answer = one_line(act["served"]["answer"], 100)
+    out.line(f"Served through the official openai client, model {act['served']['model']}, with a signed receipt:")
+    out.line(f"  {act['served']['question']}")
+    out.line(f"  {answer}")
+    out.line()
+
+
+def people(out: Output, act: dict[str, Any]) -> None:
+    release = act["release"]
+    out.line(
+        "ACT FOUR: the people. A release that tested fine is shown to half of them, and they decide (ratings simulated)"
+    )
+    out.line(
+        f"{release['prompt']} passed its gate ({WORDS[act['tested']]}) and is rolled out beside what is live; "
+        f"{act['ratings']} simulated ratings come in through POST /api/v1/feedback"
+    )
+    out.line(
+        f"  paused after {act['paused_after']} ratings: {points(act['estimate'])} points of thumbs, at most {points(act['high'])} "
+        f"whenever one looks; it would take {act['flip_cost']} raters to change that verdict"
+    )
+    out.line(
+        f"  one key with {act['stuffed_votes']:,} votes under invented names moved the estimate by {act['stuffed_votes_effect']:g}"
+    )
+    out.line(f"  {act['rollout'].replace('_', ' ')} when the stars agreed; what was live before is live for everybody")
+    audit = act["audit"]
+    out.line(f"  every step is in the audit: {'the chain is whole' if audit['ok'] else 'THE CHAIN IS BROKEN'}")
+    out.line()
+
+
 def ending(out: Output, report: str, seconds: float) -> None:
     out.line(f"Written: {report}. Took {seconds:.1f} s. Next: `promptward init` in a folder of your own.")
 

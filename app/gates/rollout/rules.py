@@ -102,15 +102,13 @@ def _no_worse(
         return min(sum(c.n for c, _ in arms), sum(b.n for _, b in arms))
 
     def verdict(arms: Sequence[Phase]) -> RuleOutcome:
-        if smaller(arms) < least:
-            return "inconclusive"
         if canary(arms, margin, setting.alpha, "low") > -margin:
             return "pass"
         return "fail" if canary(arms, margin, setting.beta, "high") < 0 else "inconclusive"
 
     low, high = canary(phases, margin, setting.alpha, "low"), canary(phases, margin, setting.beta, "high")
     estimate = _difference(phases)
-    outcome = verdict(phases)
+    outcome: RuleOutcome = verdict(phases) if smaller(phases) >= least else "inconclusive"
     found = _with(
         base,
         verdict=outcome,
@@ -135,12 +133,9 @@ def _no_worse(
         return lambda arms: (verdict(arms), canary(arms, margin, setting.alpha, "low"))
 
     directions = {"pass": (False,), "fail": (True,)}.get(outcome, (True, False))
-    too_few = int(smaller(phases)) - least + 1  # so many fewer, and nothing would be decided yet
-    removals = [fewest(levels, "removal", better, toward(better)) for better in directions]
-    if outcome != "inconclusive":
-        removals.append(too_few)
+    # What the evidence itself would bear: the number of votes before the first look is no part of it.
     cost = FlipCost(
-        removal=_least(removals),
+        removal=_least([fewest(levels, "removal", better, toward(better)) for better in directions]),
         reversal=_least([fewest(levels, "reversal", better, toward(better)) for better in directions]),
     )
     found = _with(found, flip_cost=cost)
@@ -220,15 +215,13 @@ def _floor(setting: Setting, base: RolloutRule, levels: Sequence[Level], floor: 
         return mean_bound(Votes(n, total, squares), FLOOR_SCALE, alpha, side)
 
     def verdict(arms: Sequence[Phase]) -> RuleOutcome:
-        if sum(c.n for c, _ in arms) < FEWEST:
-            return "inconclusive"
         if bound(arms, setting.alpha, "low") >= floor:
             return "pass"
         return "fail" if bound(arms, setting.beta, "high") < floor else "inconclusive"
 
     total = [sum(level.n * level.value for level in mine)]
     phases = [(Votes(base.n_candidate, total[0], sum(level.n * level.value**2 for level in mine)), Votes(0, 0, 0))]
-    outcome = verdict(phases)
+    outcome: RuleOutcome = verdict(phases) if base.n_candidate >= FEWEST else "inconclusive"
     found = _with(
         base,
         verdict=outcome,
@@ -247,8 +240,8 @@ def _floor(setting: Setting, base: RolloutRule, levels: Sequence[Level], floor: 
         sign = 1 if better else -1
         pooled = [level._replace(phase=0) for level in mine]
         score: Outcome = lambda arms: (verdict(arms), sign * bound(arms, alpha, side))  # noqa: E731
-        removal = _least([fewest(pooled, "removal", better, score), base.n_candidate - FEWEST + 1])
-        found = _with(found, flip_cost=FlipCost(removal, fewest(pooled, "reversal", better, score)))
+        cost = FlipCost(fewest(pooled, "removal", better, score), fewest(pooled, "reversal", better, score))
+        found = _with(found, flip_cost=cost)
     said = f"{100 * (found.estimate or 0):.1f} % against a floor of {100 * floor:g} %"
     return _with(found, reason=said if not found.needed else f"{said}; {found.needed} more votes before it counts")
 

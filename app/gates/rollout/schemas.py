@@ -11,7 +11,8 @@ RolloutAction = Literal["advance", "hold", "pause", "roll_back"]
 
 
 class FlipCost(msgspec.Struct, frozen=True):
-    """The fewest raters whose removal, or whose reversal, would change a verdict; null where no number would."""
+    """The fewest raters whose removal, or whose reversal, would change a verdict; null where no number would. The votes that
+    must be there before anything is decided are no part of it."""
 
     removal: int | None = None
     reversal: int | None = None
