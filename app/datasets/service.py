@@ -61,9 +61,9 @@ class Datasets:
     ) -> tuple[Version, bool]:
         """A new version; or, with False, the latest one when that is what the items are."""
         checked_name(name)
-        await self.registry.labels.require_free(KIND, name, labels)
         content = content_of(items, about, pointer)
         await self.registry.repository.lock()
+        await self.registry.labels.require_free(KIND, name, labels)
         await self.store(items)
         return await self.registry.create_version(KIND, name, content, message, labels, pointer=pointer)
 

@@ -126,8 +126,8 @@ class Registry:
         """A new version; or, with False, the latest one when that is what the content is."""
         checked_name(name)
         labels = list(labels)
-        await self.labels.require_free(kind, name, labels)
         await self.repository.lock()
+        await self.labels.require_free(kind, name, labels)
         prepared = await self.prepare(kind, content, pointer=pointer)
         return await self.add_version(name, prepared, message, labels, source=source)
 
@@ -159,8 +159,8 @@ class Registry:
 
     async def put_label(self, kind: str, name: str, label: str, version: int | str, reason: str = "") -> LabelRead:
         """Puts a free label on a version, given by its number, or as what stands behind an `@`."""
-        await self.labels.require_free(kind, name, [label], "/label")
         await self.repository.lock()
+        await self.labels.require_free(kind, name, [label], "/label")
         await self.known(kind, name)
         try:
             target = await self.version(kind, name, str(version))
@@ -170,8 +170,8 @@ class Registry:
         return await self.labels.one(kind, name, label)
 
     async def remove_label(self, kind: str, name: str, label: str, reason: str = "") -> None:
-        await self.labels.require_free(kind, name, [label], "/label")
         await self.repository.lock()
+        await self.labels.require_free(kind, name, [label], "/label")
         await self.known(kind, name)
         await self.labels.remove(kind, name, label, reason)
 

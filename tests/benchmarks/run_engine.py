@@ -53,13 +53,26 @@ class Service:
     """A running service and a client of its API."""
 
     def __init__(self, process: subprocess.Popen[str], url: str, token: str) -> None:
-        self.pid, self._url, self._token = process.pid, url, token
+        self.pid, self.url, self.token = process.pid, url, token
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def kill(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def post(self, path: str, body: Any) -> dict[str, Any]:
+        return self._send("POST", path, body)
+
+    def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._send("PUT", path, body)
+
+    def get(self, path: str) -> dict[str, Any]:
+        return self._send("GET", path, None)
+
+    def _send(self, method: str, path: str, body: Any) -> dict[str, Any]:
         request = urllib.request.Request(
-            self._url + path,
-            json.dumps(body).encode(),
-            {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            self.url + path,
+            None if body is None else json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=300) as answer:
             return dict(json.loads(answer.read()))
@@ -83,7 +96,7 @@ def endpoint(latency_ms: int) -> Iterator[str]:
 @contextmanager
 def serving(home: Path) -> Iterator[tuple[Service, float]]:
     """`promptward serve` with a new home, and the seconds from its start to its first 200."""
-    token, url = f"pw_benchmark_{secrets.token_hex(16)}", f"http://127.0.0.1:{free_port()}"
+    token, url = f"pw_{home.name.replace('-', '')}_{secrets.token_hex(16)}", f"http://127.0.0.1:{free_port()}"
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),

@@ -72,9 +72,9 @@ class Sync:
         project = read(request.files, self._files.suffixes)
         self._problems += project.problems
         await self._read_datasets(project.sources)
-        await self._require_free_labels(project.sources)
         if request.mode != "plan":
-            await self._repository.lock()
+            await self._repository.lock()  # before the first read: what was read must still hold when it is written
+        await self._require_free_labels(project.sources)
         steps = [await self._step(source, request) for source in self._ordered(project.sources)]
         await self._check_environments(project)
         if self._problems:
