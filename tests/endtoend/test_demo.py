@@ -31,7 +31,20 @@ def test_the_demo_passes_the_good_candidates_and_fails_the_one_that_breaks_a_kin
     assert len(rows) == 8
     assert rows["promptward", "no-op edit"]["blocked"] <= 0.035 * 200
     assert rows["promptward", "real regression"]["passed"] <= 0.06 * 200
+    door, people = acts["door"], acts["people"]
+    assert door["refusals"] == [403, 403, 403]
+    assert all("Missing evidence" in problem["detail"] for problem in door["refused"])
+    assert (door["release"]["state"], door["release"]["verdict"], door["label"]["version"]) == ("live", "pass", 1)
+    assert door["served"]["answer"]
+    assert door["served"]["receipt"] is True
+    assert (people["rollout"], people["stuffed_votes_effect"], people["ratings"]) == ("rolled_back", 0, 600)
+    assert people["low"] < people["estimate"] < people["high"] < 0
+    assert people["flip_cost"] >= 3
+    states = [event["to"] for event in people["release"]["timeline"]]
+    assert states == ["evaluating", "rolling_out", "paused", "rolled_back"]
+    assert people["audit"]["ok"] is True
     page = (tmp_path / "demo-report.html").read_text()
+    assert "rolled back" in page
     assert "<svg" in page
     assert not re.search(r"<(script|img|link|iframe)|(src|href)=|url\(", page), (
         "the report loads nothing and links nowhere"
