@@ -1,12 +1,11 @@
-"""One transaction's worth of answers and ratings: read what they touch, enter each, store everything in bulk."""
+"""One transaction's worth of answers and ratings: enter each by itself, store all of them in bulk."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-import msgspec
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import bindparam, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,53 +14,18 @@ from sqlmodel import SQLModel, col
 from app.access.schemas import Caller
 from app.feedback import counting
 from app.feedback.errors import ReceiptUsedError
+from app.feedback.ledger import Known, Ledger, Log, Rate, Vote, known_of
 from app.feedback.receipts import Signer
 from app.feedback.schemas import UNITS, RatingCreate, RatingRead, Served, Tally
 from app.feedback.tables import ExposureRow, InferenceRow, QuotaRow, RatingRow, TallyRow, VoteRow
-from app.kit.db import batched_by_variables, core, insert_rows, writing
+from app.kit.db import batched_by_variables, core, insert_rows
 from app.kit.errors import ConflictError, DomainError, InvalidContentError, NotFoundError, RateLimitedError
 from app.kit.ids import new_id
-from app.registry.service import Registry
 
 RATINGS_PER_RATER = 1_000
 """Ratings of one rater on one signal that count on one day; what comes on top is kept and set aside."""
 RATINGS_PER_KEY = 1_000_000
 """Ratings that one key may give on one day; what comes on top is refused."""
-
-
-class Rate(NamedTuple):
-    """The ratings of one request. `single`: the body was one object, so that pointers have no index."""
-
-    caller: Caller
-    ratings: Sequence[RatingCreate]
-    single: bool
-
-
-class Log(NamedTuple):
-    served: Served
-
-
-class Known(msgspec.Struct):
-    """What a rating needs to know of an answer."""
-
-    id: str
-    environment: str | None
-    prompt: str
-    version: int | None
-    release: str | None
-    endpoint: str | None
-    split: str | None
-    phase: int | None
-    arm: str | None
-    unit: str | None
-    used_by: str | None
-
-
-class Vote(NamedTuple):
-    phase: int
-    arm: str
-    value: float
-    rater: str
 
 
 class _Entered(NamedTuple):
@@ -83,49 +47,32 @@ class Book:
 
     def __init__(self, session: AsyncSession, project_id: str, signer: Signer, now: datetime) -> None:
         self._session, self._project_id, self._signer, self._now = session, project_id, signer, now
+        self._ledger = Ledger(session, project_id, signer, now)
         self._served: list[Served] = []
-        self._known: dict[str, Known] = {}
-        self._prompts: dict[str, Any] = {}
-        self._exposed: set[tuple[str, int, str]] = set()
-        self._quotas: defaultdict[str, int] = defaultdict(int)
-        self._quota_deltas: defaultdict[str, int] = defaultdict(int)
-        self._tallies: defaultdict[tuple[str, int, str, str, int], list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
         self._exposures: list[dict[str, Any]] = []
-        self._votes: dict[tuple[str, str, str], Vote] = {}
+        self._tallies: defaultdict[tuple[str, int, str, str, int], list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
+        self._quotas: defaultdict[str, int] = defaultdict(int)
         self._all = _Entered([], [], [], {}, [], {}, {}, {}, {})
         self.touched: set[str] = set()
         """The releases whose tallies changed."""
 
     async def open(self, jobs: Sequence[Rate | Log]) -> None:
         """Takes the lock under which tallies change, and reads what these jobs touch."""
-        await writing(self._session)
-        if self._session.get_bind().dialect.name == "postgresql":
-            lock = text("SELECT pg_advisory_xact_lock(hashtextextended('feedback ' || :project, 0))")
-            await self._session.execute(lock, {"project": self._project_id})
-        logs = [job.served for job in jobs if isinstance(job, Log)]
-        rates = [job for job in jobs if isinstance(job, Rate)]
-        await self._read_exposures(logs)
-        ratings = [rating for job in rates for rating in job.ratings]
-        await self._read_inferences(ratings, {served.id for served in logs})
-        await self._read_prompts(ratings)
-        await self._read_quotas(rates)
-        known = list(self._known.values())
-        await self._read_current([k.id for k in known])
-        await self._read_votes({k.split for k in known if k.split}, [k.unit for k in known if k.split and k.unit])
+        await self._ledger.open(jobs)
 
     def log(self, served: Served) -> None:
         """An answer; what it adds to a rollout's tallies is entered with it. Raises `ConflictError` for an id that is taken."""
-        if served.id in self._known:
+        if served.id in self._ledger.known:
             raise ConflictError.at("/id", f"there is an answer {served.id!r} already")
         self._served.append(served)
         split = served.split
-        self._known[served.id] = _known(served)
+        self._ledger.known[served.id] = known_of(served)
         if split is None:
             return
         for tally in counting.answer(served):
             self.add(split.release, tally)
-        if (split.release, split.phase, split.unit) not in self._exposed:
-            self._exposed.add((split.release, split.phase, split.unit))
+        if (split.release, split.phase, split.unit) not in self._ledger.exposed:
+            self._ledger.exposed.add((split.release, split.phase, split.unit))
             self._exposures.append(
                 {
                     "project_id": self._project_id,
@@ -147,16 +94,16 @@ class Book:
         self._all.ratings.extend(entered.ratings)
         self._all.superseded.extend(entered.superseded)
         self._all.votes.update(entered.votes)
-        self._votes.update(entered.votes)
-        self._all.current.update(entered.current)
+        self._ledger.votes.update(entered.votes)
+        self._ledger.current.update(entered.current)
         for inference_id, rater in entered.used.items():
-            self._known[inference_id].used_by = rater
+            self._ledger.known[inference_id].used_by = rater
             self._all.used[inference_id] = rater
         for split, tally in entered.tallies:
             self.add(split, tally)
         for who, n in entered.quotas.items():
+            self._ledger.quotas[who] += n
             self._quotas[who] += n
-            self._quota_deltas[who] += n
         return entered.reads
 
     async def store(self) -> None:
@@ -206,7 +153,7 @@ class Book:
         today = self._now.date()
         quotas = [
             {"project_id": self._project_id, "day": today, "who": who, "n": n}
-            for who, n in sorted(self._quota_deltas.items())
+            for who, n in sorted(self._quotas.items())
         ]
         await self._upsert(QuotaRow, quotas, add=("n",))
 
@@ -225,7 +172,7 @@ class Book:
             entered.used[known.id] = rater
         reason = self._quota(caller, rating.signal, rater, entered)
         place = (known.id, rating.signal, rater)
-        before = entered.current.get(place, self._all.current.get(place)) if reason is None else None
+        before = entered.current.get(place, self._ledger.current.get(place)) if reason is None else None
         in_rollout = reason is None and known.split is not None and known.unit is not None
         rating_id = new_id("fb")
         if reason is None:
@@ -271,9 +218,9 @@ class Book:
             inference_id = self._signer.inference_of(rating.receipt, self._project_id, self._now, f"{at}/receipt")
         else:
             inference_id = rating.inference_id or rating.id or ""
-        known = self._known.get(inference_id)
+        known = self._ledger.known.get(inference_id)
         if inference_id in entered.made:
-            known = _known(entered.made[inference_id])
+            known = known_of(entered.made[inference_id])
         if rating.id is not None:
             return self._own(caller, rating, at, known, entered)
         if known is None:
@@ -284,7 +231,7 @@ class Book:
         """An answer under an id of the caller's; it is logged when it is new."""
         prompt = None
         if rating.prompt is not None:
-            prompt = self._prompts[rating.prompt]
+            prompt = self._ledger.prompts[rating.prompt]
             if isinstance(prompt, DomainError):
                 raise InvalidContentError.at(f"{at}/prompt", prompt.detail)
             if known is not None and known.prompt != prompt.name:
@@ -309,7 +256,7 @@ class Book:
             at=self._now,
         )
         entered.made[served.id] = served
-        return _known(served)
+        return known_of(served)
 
     def _rater(self, rating: RatingCreate, known: Known) -> str:
         if rating.rater is not None:
@@ -321,11 +268,11 @@ class Book:
         key, person = f"key {caller.key_id}", f"rater {rater} {signal}"
         for who in (key, person):
             entered.quotas[who] = entered.quotas.get(who, 0) + 1
-        if self._quotas[key] + entered.quotas[key] > RATINGS_PER_KEY:
+        if self._ledger.quotas[key] + entered.quotas[key] > RATINGS_PER_KEY:
             tomorrow = (self._now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
             seconds = int((tomorrow - self._now).total_seconds()) + 1
             raise RateLimitedError(f"a key may give {RATINGS_PER_KEY:,} ratings a day", seconds)
-        if self._quotas[person] + entered.quotas[person] > RATINGS_PER_RATER:
+        if self._ledger.quotas[person] + entered.quotas[person] > RATINGS_PER_RATER:
             return f"more than {RATINGS_PER_RATER:,} ratings of one rater on one signal in a day: kept, not counted"
         return None
 
@@ -333,7 +280,7 @@ class Book:
         """The unit's last vote takes the place of its earlier one, wherever that was counted."""
         split, unit = known.split or "", known.unit or ""
         place = (split, signal, unit)
-        before = entered.votes.get(place, self._votes.get(place))
+        before = entered.votes.get(place, self._ledger.votes.get(place))
         if before is not None:
             entered.tallies.append(
                 (split, counting.taken_away(counting.vote(before.phase, before.arm, signal, before.value)))
@@ -342,8 +289,6 @@ class Book:
         entered.votes[place] = now
         entered.tallies.append((split, counting.vote(now.phase, now.arm, signal, value)))
 
-    # Bulk reading and writing
-
     def add(self, split: str, tally: Tally) -> None:
         """Adds to a release's tallies."""
         counted = self._tallies[split, tally.phase, tally.arm, tally.signal, tally.bucket]
@@ -351,82 +296,6 @@ class Book:
         counted[1] += tally.total
         counted[2] += tally.squares
         self.touched.add(split)
-
-    async def _read_exposures(self, logs: Sequence[Served]) -> None:
-        splits = {s.split.release for s in logs if s.split is not None}
-        units = {s.split.unit for s in logs if s.split is not None}
-        for some in batched_by_variables(units):
-            query = select(col(ExposureRow.split), col(ExposureRow.phase), col(ExposureRow.unit)).where(
-                col(ExposureRow.project_id) == self._project_id,
-                col(ExposureRow.split).in_(splits),
-                col(ExposureRow.unit).in_(some),
-            )
-            self._exposed |= {(row[0], row[1], row[2]) for row in (await self._session.execute(query)).all()}
-
-    async def _read_inferences(self, ratings: Iterable[RatingCreate], ids: set[str]) -> None:
-        for rating in ratings:
-            if rating.receipt is not None:
-                try:
-                    ids.add(self._signer.inference_of(rating.receipt, self._project_id, self._now, ""))
-                except DomainError:  # it is told when the rating is entered, with its place
-                    continue
-            elif given := rating.inference_id or rating.id:
-                ids.add(given)
-        names = Known.__struct_fields__
-        for some in batched_by_variables(ids):
-            query = select(*(getattr(InferenceRow, name) for name in names)).where(
-                col(InferenceRow.project_id) == self._project_id, col(InferenceRow.id).in_(some)
-            )
-            for row in (await self._session.execute(query)).all():
-                self._known[row[0]] = Known(*row)
-
-    async def _read_prompts(self, ratings: Iterable[RatingCreate]) -> None:
-        registry = Registry(self._session, self._project_id)
-        for ref in {rating.prompt for rating in ratings if rating.prompt is not None}:
-            try:
-                self._prompts[ref] = await registry.resolve("prompt", ref)
-            except NotFoundError as error:
-                self._prompts[ref] = error
-
-    async def _read_quotas(self, jobs: Sequence[Rate]) -> None:
-        ratings = [rating for job in jobs for rating in job.ratings]
-        people = {self._signer.person(self._project_id, r.rater) for r in ratings if r.rater is not None}
-        people |= {known.unit for known in self._known.values() if known.unit is not None}
-        who = {f"key {job.caller.key_id}" for job in jobs}
-        who |= {f"rater {person} {signal}" for person in people for signal in {r.signal for r in ratings}}
-        for some in batched_by_variables(who):
-            query = select(col(QuotaRow.who), col(QuotaRow.n)).where(
-                col(QuotaRow.project_id) == self._project_id,
-                col(QuotaRow.day) == self._now.date(),
-                col(QuotaRow.who).in_(some),
-            )
-            for name, n in (await self._session.execute(query)).all():
-                self._quotas[name] = n
-
-    async def _read_current(self, inferences: Sequence[str]) -> None:
-        for some in batched_by_variables(inferences):
-            query = select(
-                col(RatingRow.inference_id), col(RatingRow.signal), col(RatingRow.rater), col(RatingRow.id)
-            ).where(
-                col(RatingRow.project_id) == self._project_id,
-                col(RatingRow.inference_id).in_(some),
-                col(RatingRow.current).is_(True),
-            )
-            for inference_id, signal, rater, rating_id in (await self._session.execute(query)).all():
-                self._all.current[inference_id, signal, rater] = rating_id
-
-    async def _read_votes(self, splits: set[str], units: Sequence[str]) -> None:
-        for some in batched_by_variables(dict.fromkeys(units)):
-            query = select(
-                col(VoteRow.split), col(VoteRow.signal), col(VoteRow.unit),
-                col(VoteRow.phase), col(VoteRow.arm), col(VoteRow.value), col(VoteRow.rater),
-            ).where(
-                col(VoteRow.project_id) == self._project_id,
-                col(VoteRow.split).in_(splits),
-                col(VoteRow.unit).in_(some),
-            )  # fmt: skip
-            for split, signal, unit, phase, arm, value, rater in (await self._session.execute(query)).all():
-                self._votes[split, signal, unit] = Vote(phase, arm, value, rater)
 
     async def _upsert(
         self,
@@ -462,20 +331,3 @@ def read(row: dict[str, Any]) -> RatingRead:
     """A rating as it is answered."""
     fields = {name: row[name] for name in RatingRead.__struct_fields__ if name not in ("replaced", "rater")}
     return RatingRead(**fields, rater=row["rater"][:12], replaced=row["supersedes"] is not None)
-
-
-def _known(served: Served) -> Known:
-    split = served.split
-    return Known(
-        id=served.id,
-        environment=served.environment,
-        prompt=served.prompt,
-        version=served.version,
-        release=served.release,
-        endpoint=served.endpoint,
-        split=None if split is None else split.release,
-        phase=None if split is None else split.phase,
-        arm=None if split is None else split.arm,
-        unit=served.unit if split is None else split.unit,
-        used_by=None,
-    )

@@ -12,7 +12,8 @@ from sqlmodel import col
 from app.access.roles import allows
 from app.access.schemas import Caller
 from app.feedback import counting
-from app.feedback.book import Book, Log, Rate, read
+from app.feedback.book import Book, read
+from app.feedback.ledger import Log, Rate
 from app.feedback.receipts import RECEIPT_LIFE, Signer
 from app.feedback.schemas import (
     Erased,

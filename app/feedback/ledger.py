@@ -1,0 +1,179 @@
+"""What a batch of answers and ratings touches, read in bulk under the lock that keeps it so."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.access.schemas import Caller
+from app.feedback.receipts import Signer
+from app.feedback.schemas import RatingCreate, Served
+from app.feedback.tables import ExposureRow, InferenceRow, QuotaRow, RatingRow, VoteRow
+from app.kit.db import batched_by_variables, writing
+from app.kit.errors import DomainError, NotFoundError
+from app.registry.service import Registry
+
+
+class Rate(NamedTuple):
+    """The ratings of one request. `single`: the body was one object, so that pointers have no index."""
+
+    caller: Caller
+    ratings: Sequence[RatingCreate]
+    single: bool
+
+
+class Log(NamedTuple):
+    served: Served
+
+
+class Known(msgspec.Struct):
+    """What a rating needs to know of an answer."""
+
+    id: str
+    environment: str | None
+    prompt: str
+    version: int | None
+    release: str | None
+    endpoint: str | None
+    split: str | None
+    phase: int | None
+    arm: str | None
+    unit: str | None
+    used_by: str | None
+
+
+class Vote(NamedTuple):
+    phase: int
+    arm: str
+    value: float
+    rater: str
+
+
+class Ledger:
+    """What is stored of everything that some jobs touch."""
+
+    def __init__(self, session: AsyncSession, project_id: str, signer: Signer, now: datetime) -> None:
+        self._session, self._project_id, self._signer, self._now = session, project_id, signer, now
+        self.known: dict[str, Known] = {}
+        self.prompts: dict[str, Any] = {}
+        self.exposed: set[tuple[str, int, str]] = set()
+        self.quotas: defaultdict[str, int] = defaultdict(int)
+        self.current: dict[tuple[str, str, str], str] = {}
+        """(answer, signal, rater) -> the rating that counts."""
+        self.votes: dict[tuple[str, str, str], Vote] = {}
+        """(release, signal, unit) -> the vote that counts."""
+
+    async def open(self, jobs: Sequence[Rate | Log]) -> None:
+        """Takes the lock under which tallies change, and reads what these jobs touch."""
+        await writing(self._session)
+        if self._session.get_bind().dialect.name == "postgresql":
+            lock = text("SELECT pg_advisory_xact_lock(hashtextextended('feedback ' || :project, 0))")
+            await self._session.execute(lock, {"project": self._project_id})
+        logs = [job.served for job in jobs if isinstance(job, Log)]
+        rates = [job for job in jobs if isinstance(job, Rate)]
+        await self._read_exposures(logs)
+        ratings = [rating for job in rates for rating in job.ratings]
+        await self._read_inferences(ratings, {served.id for served in logs})
+        await self._read_prompts(ratings)
+        await self._read_quotas(rates)
+        known = list(self.known.values())
+        await self._read_current([k.id for k in known])
+        await self._read_votes({k.split for k in known if k.split}, [k.unit for k in known if k.split and k.unit])
+
+    async def _read_exposures(self, logs: Sequence[Served]) -> None:
+        splits = {s.split.release for s in logs if s.split is not None}
+        units = {s.split.unit for s in logs if s.split is not None}
+        for some in batched_by_variables(units):
+            query = select(col(ExposureRow.split), col(ExposureRow.phase), col(ExposureRow.unit)).where(
+                col(ExposureRow.project_id) == self._project_id,
+                col(ExposureRow.split).in_(splits),
+                col(ExposureRow.unit).in_(some),
+            )
+            self.exposed |= {(row[0], row[1], row[2]) for row in (await self._session.execute(query)).all()}
+
+    async def _read_inferences(self, ratings: Iterable[RatingCreate], ids: set[str]) -> None:
+        for rating in ratings:
+            if rating.receipt is not None:
+                try:
+                    ids.add(self._signer.inference_of(rating.receipt, self._project_id, self._now, ""))
+                except DomainError:  # it is told when the rating is entered, with its place
+                    continue
+            elif given := rating.inference_id or rating.id:
+                ids.add(given)
+        names = Known.__struct_fields__
+        for some in batched_by_variables(ids):
+            query = select(*(getattr(InferenceRow, name) for name in names)).where(
+                col(InferenceRow.project_id) == self._project_id, col(InferenceRow.id).in_(some)
+            )
+            for row in (await self._session.execute(query)).all():
+                self.known[row[0]] = Known(*row)
+
+    async def _read_prompts(self, ratings: Iterable[RatingCreate]) -> None:
+        registry = Registry(self._session, self._project_id)
+        for ref in {rating.prompt for rating in ratings if rating.prompt is not None}:
+            try:
+                self.prompts[ref] = await registry.resolve("prompt", ref)
+            except NotFoundError as error:
+                self.prompts[ref] = error
+
+    async def _read_quotas(self, jobs: Sequence[Rate]) -> None:
+        ratings = [rating for job in jobs for rating in job.ratings]
+        people = {self._signer.person(self._project_id, r.rater) for r in ratings if r.rater is not None}
+        people |= {known.unit for known in self.known.values() if known.unit is not None}
+        who = {f"key {job.caller.key_id}" for job in jobs}
+        who |= {f"rater {person} {signal}" for person in people for signal in {r.signal for r in ratings}}
+        for some in batched_by_variables(who):
+            query = select(col(QuotaRow.who), col(QuotaRow.n)).where(
+                col(QuotaRow.project_id) == self._project_id,
+                col(QuotaRow.day) == self._now.date(),
+                col(QuotaRow.who).in_(some),
+            )
+            for name, n in (await self._session.execute(query)).all():
+                self.quotas[name] = n
+
+    async def _read_current(self, inferences: Sequence[str]) -> None:
+        for some in batched_by_variables(inferences):
+            query = select(
+                col(RatingRow.inference_id), col(RatingRow.signal), col(RatingRow.rater), col(RatingRow.id)
+            ).where(
+                col(RatingRow.project_id) == self._project_id,
+                col(RatingRow.inference_id).in_(some),
+                col(RatingRow.current).is_(True),
+            )
+            for inference_id, signal, rater, rating_id in (await self._session.execute(query)).all():
+                self.current[inference_id, signal, rater] = rating_id
+
+    async def _read_votes(self, splits: set[str], units: Sequence[str]) -> None:
+        for some in batched_by_variables(dict.fromkeys(units)):
+            query = select(
+                col(VoteRow.split), col(VoteRow.signal), col(VoteRow.unit),
+                col(VoteRow.phase), col(VoteRow.arm), col(VoteRow.value), col(VoteRow.rater),
+            ).where(
+                col(VoteRow.project_id) == self._project_id,
+                col(VoteRow.split).in_(splits),
+                col(VoteRow.unit).in_(some),
+            )  # fmt: skip
+            for split, signal, unit, phase, arm, value, rater in (await self._session.execute(query)).all():
+                self.votes[split, signal, unit] = Vote(phase, arm, value, rater)
+
+
+def known_of(served: Served) -> Known:
+    split = served.split
+    return Known(
+        id=served.id,
+        environment=served.environment,
+        prompt=served.prompt,
+        version=served.version,
+        release=served.release,
+        endpoint=served.endpoint,
+        split=None if split is None else split.release,
+        phase=None if split is None else split.phase,
+        arm=None if split is None else split.arm,
+        unit=served.unit if split is None else split.unit,
+        used_by=None,
+    )
