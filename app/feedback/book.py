@@ -22,10 +22,13 @@ from app.kit.db import batched_by_variables, core, insert_rows
 from app.kit.errors import ConflictError, DomainError, InvalidContentError, NotFoundError, RateLimitedError
 from app.kit.ids import new_id
 
-RATINGS_PER_RATER = 1_000
-"""Ratings of one rater on one signal that count on one day; what comes on top is kept and set aside."""
-RATINGS_PER_KEY = 1_000_000
-"""Ratings that one key may give on one day; what comes on top is refused."""
+
+class Caps(NamedTuple):
+    """Ratings on one day: of one rater on one signal that count (what comes on top is kept and set aside), and of one key
+    (what comes on top is refused)."""
+
+    per_rater: int = 1_000
+    per_key: int = 1_000_000
 
 
 class _Entered(NamedTuple):
@@ -45,8 +48,9 @@ class _Entered(NamedTuple):
 class Book:
     """Everything in it is of one project."""
 
-    def __init__(self, session: AsyncSession, project_id: str, signer: Signer, now: datetime) -> None:
+    def __init__(self, session: AsyncSession, project_id: str, signer: Signer, now: datetime, caps: Caps) -> None:
         self._session, self._project_id, self._signer, self._now = session, project_id, signer, now
+        self._caps = caps
         self._ledger = Ledger(session, project_id, signer, now)
         self._served: list[Served] = []
         self._exposures: list[dict[str, Any]] = []
@@ -268,12 +272,12 @@ class Book:
         key, person = f"key {caller.key_id}", f"rater {rater} {signal}"
         for who in (key, person):
             entered.quotas[who] = entered.quotas.get(who, 0) + 1
-        if self._ledger.quotas[key] + entered.quotas[key] > RATINGS_PER_KEY:
+        if self._ledger.quotas[key] + entered.quotas[key] > self._caps.per_key:
             tomorrow = (self._now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
             seconds = int((tomorrow - self._now).total_seconds()) + 1
-            raise RateLimitedError(f"a key may give {RATINGS_PER_KEY:,} ratings a day", seconds)
-        if self._ledger.quotas[person] + entered.quotas[person] > RATINGS_PER_RATER:
-            return f"more than {RATINGS_PER_RATER:,} ratings of one rater on one signal in a day: kept, not counted"
+            raise RateLimitedError(f"a key may give {self._caps.per_key:,} ratings a day", seconds)
+        if self._ledger.quotas[person] + entered.quotas[person] > self._caps.per_rater:
+            return f"more than {self._caps.per_rater:,} ratings of one rater on one signal in a day: kept, not counted"
         return None
 
     def _vote(self, known: Known, signal: str, value: float, rater: str, entered: _Entered) -> None:

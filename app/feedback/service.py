@@ -12,7 +12,7 @@ from sqlmodel import col
 from app.access.roles import allows
 from app.access.schemas import Caller
 from app.feedback import counting
-from app.feedback.book import Book, read
+from app.feedback.book import Book, Caps, read
 from app.feedback.ledger import Log, Rate
 from app.feedback.receipts import RECEIPT_LIFE, Signer
 from app.feedback.schemas import (
@@ -53,6 +53,7 @@ class Feedback:
         self._writers: dict[str, GroupWriter[Job]] = {}
         self._closed = False
         self.listeners: list[Listener] = []
+        self.caps = Caps()
 
     async def close(self) -> None:
         """Writes what waits."""
@@ -166,7 +167,7 @@ class Feedback:
         """Takes one person's ratings away, and the texts of the answers that were for them; their votes count no more."""
         person, project_id = self.unit_hash(caller.project_id, rater), caller.project_id
         async with self._sessions.begin() as session:
-            book = Book(session, project_id, self._signer, self._clock())
+            book = Book(session, project_id, self._signer, self._clock(), self.caps)
             await book.open([])
             votes = list(
                 await session.scalars(
@@ -217,7 +218,7 @@ class Feedback:
         first = batch[0].job
         project_id = first.caller.project_id if isinstance(first, Rate) else first.served.project_id
         async with self._sessions.begin() as session:
-            book = Book(session, project_id, self._signer, self._clock())
+            book = Book(session, project_id, self._signer, self._clock(), self.caps)
             await book.open([entry.job for entry in batch])
             for entry in batch:
                 try:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.access.schemas import DEFAULT_PROJECT
-from app.feedback import book
+from app.feedback.book import Caps
 from app.feedback.receipts import Signer
 from app.kit.clock import utc_now
 from tests.app.feedback.conftest import RELEASE, People
@@ -228,8 +228,8 @@ async def test_one_person_can_be_forgotten(people: People) -> None:
     assert again.json() == {"ratings": 0, "inferences": 0}
 
 
-async def test_what_one_rater_floods_is_kept_and_set_aside(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book, "RATINGS_PER_RATER", 5)
+async def test_what_one_rater_floods_is_kept_and_set_aside(people: People) -> None:
+    people.feedback.caps = Caps(per_rater=5)
     receipts = [(await people.served("ann"))[1] for _ in range(7)]
     ratings = [await people.thumbs(receipt, 1 if n < 5 else 0) for n, receipt in enumerate(receipts)]
     assert [rating["counted"] for rating in ratings] == [True] * 5 + [False] * 2
@@ -237,8 +237,8 @@ async def test_what_one_rater_floods_is_kept_and_set_aside(people: People, monke
     assert await people.votes() == {(0, "candidate"): (1, 1.0)}
 
 
-async def test_a_key_that_floods_is_told_to_come_back(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book, "RATINGS_PER_KEY", 3)
+async def test_a_key_that_floods_is_told_to_come_back(people: People) -> None:
+    people.feedback.caps = Caps(per_key=3)
     for n in range(3):
         await people.thumbs((await people.served(f"unit {n}"))[1], 1)
     answer = await people.client.post(

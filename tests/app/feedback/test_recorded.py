@@ -23,7 +23,9 @@ def recorded(shared_data: Path) -> list[dict[str, object]]:
     return found
 
 
-async def test_posted_in_their_order_the_summary_reproduces_the_published_means(people: People, shared_data: Path) -> None:
+async def test_posted_in_their_order_the_summary_reproduces_the_published_means(
+    people: People, shared_data: Path
+) -> None:
     for n in range(3):
         messages = [{"role": "user", "content": f"version {n + 1}: {{{{ question }}}}"}]
         content = {"messages": messages, "variables": {"question": {"type": "string"}}}
