@@ -106,12 +106,25 @@ async def postgresql() -> AsyncIterator[PostgreSQL | None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+on_both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+"""For single tests of a folder that is otherwise on SQLite alone: those whose subject is storage."""
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database_url(
     request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, postgresql: PostgreSQL | None
 ) -> AsyncIterator[str]:
     """A migrated database of its own, once of each kind."""
-    if request.param == "sqlite":
+    async with database(request.param, tmp_path, sqlite_template, postgresql) as url:
+        yield url
+
+
+@asynccontextmanager
+async def database(
+    kind: str, tmp_path: Path, sqlite_template: Path, postgresql: PostgreSQL | None
+) -> AsyncIterator[str]:
+    """A migrated database of its own; skips where PostgreSQL is not to be had."""
+    if kind == "sqlite":
         path = tmp_path / "promptward.db"
         shutil.copy(sqlite_template, path)
         yield f"sqlite:///{path}"

@@ -19,7 +19,7 @@ def feedback() -> None:
 @click.option("--id", "own_id", metavar="ID", help="Your own id of the answer, together with --prompt.")
 @click.option("--prompt", metavar="REF", help="The prompt that answered, such as docs/answer@7.")
 @click.option("--rater", help="Who says so; kept as a keyed hash.")
-@click.option("--comment")
+@click.option("--comment", help="Kept with the rating.")
 @click.option("--correction", help="What would have been right.")
 @common
 async def add(session: Session, signal: str, value: float, own_id: str | None, **given: str | None) -> None:

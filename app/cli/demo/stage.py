@@ -2,15 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from promptward import AsyncClient
 from promptward.asgi import StreamingASGITransport
 
 from app.cli.connection import EMBEDDED_URL
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 
 class Stage:
@@ -19,8 +16,8 @@ class Stage:
         self._app, self._token = app, token
 
     @asynccontextmanager
-    async def openai(self) -> "AsyncIterator[AsyncOpenAI]":
-        """The official client, unmodified."""
+    async def openai(self) -> AsyncIterator[Any]:
+        """The official `openai.AsyncOpenAI`, unmodified."""
         from app.main import official_client
 
         async with official_client(

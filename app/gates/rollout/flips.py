@@ -11,6 +11,10 @@ Outcome = Callable[[Sequence[Phase]], tuple[object, float]]
 """Phases to the verdict, and to the number by which it is nearer to another one the higher it is."""
 
 
+MANY = 100
+"""Above this number a vote more or less says nothing else."""
+
+
 class _Move(NamedTuple):
     level: int
     n: int
@@ -45,10 +49,24 @@ class _State:
 
 
 def fewest(levels: Sequence[Level], way: Way, better: bool, outcome: Outcome) -> int | None:
-    """The fewest votes whose `way` changes the outcome, by steepest steps; `better` moves the candidate up, else down.
+    """The fewest votes whose `way` changes the outcome; `better` moves the candidate up, else down.
 
-    None when even all of them would not. Steps grow while the goal is far, and are taken back one by one near it.
+    A walk by steepest steps through both arms, and where few votes suffice (or none do) through either arm alone, since
+    steepest first is not always shortest. None when even all votes would not do.
     """
+    found = _walk(levels, way, better, outcome, (True, False), None)
+    if found is not None and found > MANY:
+        return found
+    for arm in (True, False):
+        count = _walk(levels, way, better, outcome, (arm,), found)
+        found = count if found is None else min(found, count or found)
+    return found
+
+
+def _walk(
+    levels: Sequence[Level], way: Way, better: bool, outcome: Outcome, arms: tuple[bool, ...], most: int | None
+) -> int | None:
+    """Steps grow while the goal is far, and are taken back one by one near it. Given up at `most`."""
     state = _State(levels)
     verdict, _ = outcome(state.phases())
     # Up: the candidate's low votes and the baseline's high ones go first; down: the reverse.
@@ -56,14 +74,15 @@ def fewest(levels: Sequence[Level], way: Way, better: bool, outcome: Outcome) ->
     queues: dict[tuple[int, bool], list[int]] = {}
     for i in order if better else reversed(order):
         level = levels[i]
-        key = (level.phase, level.candidate)
-        queue = queues.setdefault(key, [])
+        if level.candidate not in arms:
+            continue
+        queue = queues.setdefault((level.phase, level.candidate), [])
         if level.candidate:
             queue.append(i)
         else:
             queue.insert(0, i)
     count, step, far = 0, 1, True
-    while True:
+    while most is None or count < most:
         move = _best(state, queues, way, step, better, outcome)
         if move is None:
             return None
@@ -76,6 +95,7 @@ def fewest(levels: Sequence[Level], way: Way, better: bool, outcome: Outcome) ->
         else:
             state.apply(move, way, -1)
             step, far = max(1, move.n // 2), False
+    return None
 
 
 def _best(

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from app.audit.service import START
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.changes import Change, record
-from tests.conftest import client_of
+from tests.conftest import client_of, on_both
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 
@@ -39,6 +39,7 @@ async def test_an_empty_chain_is_whole(client: httpx2.AsyncClient) -> None:
     assert await verify(client) == {"ok": True, "entries": 0, "head": START}
 
 
+@on_both
 async def test_changes_say_who_what_from_which_to_which_and_why(client: httpx2.AsyncClient) -> None:
     first = (await version(client, message="begin")).json()
     second = (await version(client, content="hello there")).json()
@@ -80,6 +81,7 @@ async def test_what_is_refused_leaves_no_entry(client: httpx2.AsyncClient) -> No
     assert await entries(client) == []
 
 
+@on_both
 async def test_a_transaction_that_is_rolled_back_leaves_no_entry(app: KeepEncodedSlash) -> None:
     state = app.litestar.state
     change = Change(project_id="default", actor="a", action="thing.done", subject="thing")
@@ -102,6 +104,7 @@ async def test_keys_environments_and_verdicts_are_in_it_without_secrets(client: 
     assert made[2]["after"] == (await client.get("/api/v1/environments/staging")).json()["digest"]
 
 
+@on_both
 async def test_changes_at_once_make_one_chain_without_gap(client: httpx2.AsyncClient) -> None:
     answers = await asyncio.gather(*(version(client, f"ask{n}") for n in range(30)))
     assert {answer.status_code for answer in answers} == {201}
@@ -109,6 +112,7 @@ async def test_changes_at_once_make_one_chain_without_gap(client: httpx2.AsyncCl
     assert await verify(client) == {**await verify(client), "ok": True, "entries": 30}
 
 
+@on_both
 @pytest.mark.parametrize(
     ("tampering", "first_bad"),
     [
@@ -144,6 +148,7 @@ async def test_whatever_is_altered_is_found(
     assert found["why"]
 
 
+@on_both
 async def test_the_audit_is_filtered_and_paged(client: httpx2.AsyncClient) -> None:
     for n in range(3):
         await version(client, f"ask{n}")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,7 +14,7 @@ from app.feedback.service import Feedback
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.clock import utc_now
 from app.kit.ids import new_id
-from tests.conftest import client_of
+from tests.conftest import PostgreSQL, client_of, database
 
 RELEASE = "rel_" + "1" * 32
 
@@ -95,3 +96,12 @@ class People:
 @pytest.fixture
 async def people(app: KeepEncodedSlash, client: httpx2.AsyncClient) -> People:
     return People(app, client)
+
+
+@pytest.fixture
+async def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, postgresql: PostgreSQL | None
+) -> AsyncIterator[str]:
+    """SQLite; tests marked `on_both` have PostgreSQL too."""
+    async with database(getattr(request, "param", "sqlite"), tmp_path, sqlite_template, postgresql) as url:
+        yield url

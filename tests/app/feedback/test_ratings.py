@@ -12,8 +12,10 @@ from app.feedback.book import Caps
 from app.feedback.receipts import Signer
 from app.kit.clock import utc_now
 from tests.app.feedback.conftest import RELEASE, People
+from tests.conftest import on_both
 
 
+@on_both
 async def test_a_rating_by_receipt_is_kept_and_counted(people: People) -> None:
     inference, receipt = await people.served()
     rating = await people.thumbs(receipt, 1, comment="helped", tags=["web"])
@@ -28,6 +30,7 @@ async def test_a_rating_by_receipt_is_kept_and_counted(people: People) -> None:
     assert (await people.get("/feedback", signal="thumbs"))["items"] == [rating]
 
 
+@on_both
 async def test_the_last_vote_counts_and_the_history_stays(people: People) -> None:
     _, receipt = await people.served()
     await people.thumbs(receipt, 1)
@@ -45,6 +48,7 @@ async def test_a_unit_has_one_vote_however_many_answers_it_rates(people: People)
     assert await people.votes() == {(0, "candidate"): (1, 0.0)}
 
 
+@on_both
 async def test_a_vote_in_a_later_phase_leaves_the_earlier_one(people: People) -> None:
     _, early = await people.served("ann", "baseline", phase=0)
     _, late = await people.served("ann", "candidate", phase=1)
@@ -128,6 +132,7 @@ async def test_a_rating_for_another_unit_is_refused(people: People) -> None:
     await people.thumbs(receipt, 1, unit="ann")
 
 
+@on_both
 async def test_of_an_array_all_is_kept_or_nothing(people: People) -> None:
     _, one = await people.served("ann")
     _, two = await people.served("bob")
@@ -146,6 +151,7 @@ async def test_an_array_has_one_to_a_thousand_ratings(people: People, count: int
     await people.rate([{"receipt": "x", "signal": "thumbs", "value": 1}] * count, 400)
 
 
+@on_both
 async def test_a_wrong_rating_spoils_no_other_that_comes_at_the_same_time(people: People) -> None:
     receipts = [(await people.served(f"unit {n}"))[1] for n in range(30)]
     bodies = [
@@ -172,6 +178,7 @@ async def test_a_browser_s_key_rates_by_receipt_and_nothing_else(people: People)
         await people.rate(own, 201, server)
 
 
+@on_both
 async def test_an_own_message_id_logs_the_answer_which_is_reported_and_counts_in_no_rollout(people: People) -> None:
     await people.prompt()
     body = {"id": "message-1", "prompt": "ask@1", "signal": "thumbs", "value": 1, "rater": "ann"}
@@ -202,6 +209,7 @@ async def test_an_answer_is_named_once_and_must_be_there(
     assert problem["errors"][0]["pointer"] == pointer
 
 
+@on_both
 async def test_people_are_stored_as_keyed_hashes_alone(people: People) -> None:
     await people.prompt()
     _, receipt = await people.served("unit-of-ann@example.org")
@@ -213,6 +221,7 @@ async def test_people_are_stored_as_keyed_hashes_alone(people: People) -> None:
             assert "example.org" not in repr(rows), table
 
 
+@on_both
 async def test_one_person_can_be_forgotten(people: People) -> None:
     _, hers = await people.served("ann")
     _, his = await people.served("bob")
@@ -228,6 +237,7 @@ async def test_one_person_can_be_forgotten(people: People) -> None:
     assert again.json() == {"ratings": 0, "inferences": 0}
 
 
+@on_both
 async def test_what_one_rater_floods_is_kept_and_set_aside(people: People) -> None:
     people.feedback.caps = Caps(per_rater=5)
     receipts = [(await people.served("ann"))[1] for _ in range(7)]
@@ -237,6 +247,7 @@ async def test_what_one_rater_floods_is_kept_and_set_aside(people: People) -> No
     assert await people.votes() == {(0, "candidate"): (1, 1.0)}
 
 
+@on_both
 async def test_a_key_that_floods_is_told_to_come_back(people: People) -> None:
     people.feedback.caps = Caps(per_key=3)
     for n in range(3):
@@ -249,6 +260,7 @@ async def test_a_key_that_floods_is_told_to_come_back(people: People) -> None:
     assert await people.votes() == {(0, "candidate"): (3, 3.0)}
 
 
+@on_both
 async def test_answers_errors_latencies_and_units_are_counted(people: People) -> None:
     await people.served("ann", latency_ms=100)
     await people.served("ann", latency_ms=200)

@@ -11,6 +11,7 @@ from app.feedback.schemas import Tally
 from app.gates.rollout import judge_rollout
 from tests.app.feedback.conftest import People
 from tests.app.gates.test_rollout import policy
+from tests.conftest import on_both
 
 VERSIONS = {"reference": 1, "gpt-4o": 2, "llama-3.1-405b-instruct": 3}
 NUMBERS = ("naturalness", "appropriateness", "completeness", "faithfulness", "win_rate")
@@ -23,6 +24,7 @@ def recorded(shared_data: Path) -> list[dict[str, object]]:
     return found
 
 
+@on_both
 async def test_posted_in_their_order_the_summary_reproduces_the_published_means(
     people: People, shared_data: Path
 ) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from app.kit.asgi import KeepEncodedSlash
-from tests.conftest import client_of
+from tests.conftest import PostgreSQL, client_of, database
 
 CASES = 60
 POLICY: dict[str, Any] = {
@@ -123,3 +124,12 @@ async def door(client: httpx2.AsyncClient) -> Door:
 @pytest.fixture
 def keys(app: KeepEncodedSlash, client: httpx2.AsyncClient) -> Keys:
     return Keys(app, client)
+
+
+@pytest.fixture
+async def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, postgresql: PostgreSQL | None
+) -> AsyncIterator[str]:
+    """SQLite; tests marked `on_both` have PostgreSQL too."""
+    async with database(getattr(request, "param", "sqlite"), tmp_path, sqlite_template, postgresql) as url:
+        yield url

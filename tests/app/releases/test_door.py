@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from tests.app.releases.conftest import POLICY, Door, Keys
+from tests.conftest import on_both
 
 
 def story(release: dict[str, Any]) -> list[tuple[str | None, str]]:
     return [(event["from"], event["to"]) for event in release["timeline"]]
 
 
+@on_both
 async def test_a_first_release_that_proves_its_floor_goes_live_and_takes_the_label(door: Door) -> None:
     await door.build()
     assert await door.label() is None
@@ -61,6 +63,7 @@ async def test_a_worse_content_is_blocked_and_what_is_live_stays(door: Door) -> 
     assert (await door.read(live))["state"] == "live"
 
 
+@on_both
 async def test_a_content_that_is_not_worse_takes_its_place_and_comes_back_in_one_call(door: Door) -> None:
     await door.build()
     first = await door.release()
@@ -102,6 +105,7 @@ async def test_only_one_release_of_a_prompt_is_on_its_way(door: Door) -> None:
     assert (await door.release("alike"))["state"] == "awaiting_approval"
 
 
+@on_both
 async def test_of_twenty_releases_made_at_once_one_is_accepted(door: Door) -> None:
     await door.build(approvals=1)
     body = {"environment": "production", "prompt": "ask", "endpoint": "good"}
@@ -110,6 +114,7 @@ async def test_of_twenty_releases_made_at_once_one_is_accepted(door: Door) -> No
     assert len((await door.get("/releases"))["items"]) == 1
 
 
+@on_both
 async def test_approval_is_somebody_elses_and_opens_the_door(door: Door, keys: Keys) -> None:
     await door.build(approvals={"role": "approver", "count": 2})
     release = await door.release()
@@ -146,6 +151,7 @@ async def test_approvals_that_a_policy_asks_for_are_asked_for(door: Door, keys: 
     assert (release["state"], release["verdict"], release["exit_code"]) == ("live", "pass", 0)
 
 
+@on_both
 @pytest.mark.parametrize("change", ["policy", "suite", "dataset"])
 async def test_evidence_that_is_no_longer_what_is_asked_for_blocks(door: Door, keys: Keys, change: str) -> None:
     await door.build(approvals=1)
@@ -252,6 +258,7 @@ async def test_a_run_of_something_else_is_not_taken(door: Door) -> None:
     assert release["verdicts"][0]["run"] != run["id"]
 
 
+@on_both
 async def test_the_baseline_is_run_afresh_once_after_its_promotion(door: Door) -> None:
     await door.build()
     await door.release()
@@ -299,6 +306,7 @@ async def test_roles_do_what_they_may(door: Door, keys: Keys) -> None:
         assert (await reader.read(release))["id"] == release["id"]
 
 
+@on_both
 async def test_releases_are_listed_newest_first_and_filtered(door: Door) -> None:
     await door.build()
     made = [await door.release(endpoint) for endpoint in ("bad", "good", "poor")]

@@ -14,6 +14,7 @@ from app.kit.ids import new_id
 from app.releases.assignment import arm_of, position
 from app.releases.schemas import Deployment
 from tests.app.releases.conftest import POLICY, Door
+from tests.conftest import on_both
 
 RULES = [
     {"feedback": {"signal": "thumbs", "no_worse_by": 0.05}},
@@ -85,6 +86,7 @@ async def rolling(
     return release
 
 
+@on_both
 async def test_a_rollout_begins_at_its_first_share_and_goes_step_by_step(door: Door, crowd: Crowd) -> None:
     await door.build(rollout={"steps": [0.05, {"share": 0.5}, 1]})
     live = await door.release()
@@ -126,6 +128,7 @@ def test_another_release_draws_anew() -> None:
     assert 20 <= both <= 65
 
 
+@on_both
 async def test_of_fifty_promoters_at_once_one_wins(door: Door) -> None:
     release = await rolling(door, [0.1, 0.2, 0.3, 0.4])
     path = f"/api/v1/releases/{release['id']}/promote"
@@ -136,6 +139,7 @@ async def test_of_fifty_promoters_at_once_one_wins(door: Door) -> None:
     assert [event["no"] for event in after["timeline"]] == [1, 2, 3]
 
 
+@on_both
 async def test_worse_ratings_pause_a_rollout_and_a_second_signal_rolls_it_back(door: Door, crowd: Crowd) -> None:
     release = await rolling(door, [0.5])
     served = await crowd.served(range(600))
@@ -155,6 +159,7 @@ async def test_worse_ratings_pause_a_rollout_and_a_second_signal_rolls_it_back(d
     assert (await crowd.deployment()).candidate is None
 
 
+@on_both
 async def test_good_ratings_open_it_to_everybody(door: Door, crowd: Crowd) -> None:
     release = await rolling(door, [0.2, 0.5], RULES[:1])
     served = await crowd.served(range(1_200))
