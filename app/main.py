@@ -108,20 +108,7 @@ def create_app(
     `local_token` admits the owner of the home (the command line); a fresh one is made when none is given. With `on_first_key`
     an admin key is made when there is none, and handed over this once.
     """
-    engine = make_engine(settings.database_url)
-    sessions = make_sessions(engine)
-    attach_audit(sessions, clock)
-    state = State(
-        {
-            "settings": settings,
-            "engine": engine,
-            "sessions": sessions,
-            "clock": clock,
-            "local_token": local_token or home.new_token(),
-            "on_first_key": on_first_key,
-        }
-    )
-    state.authenticator = Authenticator(sessions, state.local_token, clock)
+    state = new_state(settings, clock=clock, local_token=local_token, on_first_key=on_first_key)
     app = Litestar(
         route_handlers=[live, ready, index, *ROUTERS, _static()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
@@ -138,6 +125,31 @@ def create_app(
     )
     check_permissions(app)
     return KeepEncodedSlash(app)
+
+
+def new_state(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    local_token: str | None = None,
+    on_first_key: Callable[[str], None] | None = None,
+) -> State:
+    """What one application holds before its lifespan adds the rooms' services."""
+    engine = make_engine(settings.database_url)
+    sessions = make_sessions(engine)
+    attach_audit(sessions, clock)
+    state = State(
+        {
+            "settings": settings,
+            "engine": engine,
+            "sessions": sessions,
+            "clock": clock,
+            "local_token": local_token or home.new_token(),
+            "on_first_key": on_first_key,
+        }
+    )
+    state.authenticator = Authenticator(sessions, state.local_token, clock)
+    return state
 
 
 ROUTERS = (

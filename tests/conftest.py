@@ -14,7 +14,7 @@ import pytest
 
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.db import make_engine
-from app.main import create_app
+from app.main import create_app, new_state
 from app.migrations import runner
 from app.settings import Settings
 
@@ -53,6 +53,11 @@ class PostgreSQL:
         self._url = url
         self._count = 0
         self._template = f"promptward_template_{os.getpid()}"
+
+    async def forget_durability(self) -> None:
+        """For a server that lives as long as the tests: nothing has to reach the disk."""
+        settings = ("fsync", "synchronous_commit", "full_page_writes")
+        await self._execute([*(f"ALTER SYSTEM SET {name} = off" for name in settings), "SELECT pg_reload_conf()"])
 
     async def prepare(self) -> "PostgreSQL":
         await self._execute([f"DROP DATABASE IF EXISTS {self._template}", f"CREATE DATABASE {self._template}"])
@@ -100,7 +105,9 @@ async def postgresql() -> AsyncIterator[PostgreSQL | None]:
     (folder / "outer").mkdir()
     server = server_module.get_server(folder / "outer" / "data", cleanup_mode="stop")
     try:
-        yield await PostgreSQL(server.get_uri()).prepare()
+        own = PostgreSQL(server.get_uri())
+        await own.forget_durability()
+        yield await own.prepare()
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
@@ -158,10 +165,25 @@ def settings_for(home: Path, database_url: str, **environ: str) -> Settings:
 
 @asynccontextmanager
 async def started(settings: Settings, **options: Any) -> AsyncIterator[KeepEncodedSlash]:
-    """The application with its lifespan running, in this loop."""
-    app = create_app(settings, local_token=TOKEN, **options)
+    """The application with its lifespan running, in this loop.
+
+    Routes are the same in every test and take a tenth of a second to make, so that an application that a test is done with is
+    given to the next one, with a new state.
+    """
+    if _IDLE:
+        app = _IDLE.pop()
+        state = new_state(settings, local_token=TOKEN, **options)
+        app.litestar.state.update(state.dict())
+    else:
+        app = create_app(settings, local_token=TOKEN, **options)
     async with app.litestar.lifespan():
         yield app
+    for name in list(app.litestar.state.dict()):
+        del app.litestar.state[name]
+    _IDLE.append(app)
+
+
+_IDLE: list[KeepEncodedSlash] = []
 
 
 def client_of(app: KeepEncodedSlash, token: str | None = TOKEN) -> httpx2.AsyncClient:

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.kit.templates import MAX_OUTPUT, MissingVariableError, TemplateError, check, render
@@ -239,7 +239,8 @@ TEXTS = st.text(alphabet=st.sampled_from("ab{}%#é \n\r-'\"<&"), max_size=12)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=4), value=st.text(max_size=20))
 @settings(max_examples=200, deadline=None)
 def test_the_short_way_for_bare_names_gives_what_minijinja_gives(texts, value):
-    texts = [t.replace("{{", "{").replace("{%", "%").replace("{#", "#").rstrip("{") for t in texts]
+    texts = [t.rstrip("{") for t in texts]
+    assume(not any(tag in t for t in texts for tag in ("{{", "{%", "{#")))
     source = "{{ x }}".join(texts)
     assert (
         render(source, {"x": value}) == render(source + "{% if true %}{% endif %}", {"x": value}) == value.join(texts)
