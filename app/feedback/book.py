@@ -59,6 +59,8 @@ class Book:
         self._all = _Entered([], [], [], {}, [], {}, {}, {}, {})
         self.touched: set[str] = set()
         """The releases whose tallies changed."""
+        self.judged: set[str] = set()
+        """Those of them whose votes changed, or that failed to answer: what a rollout is stopped for."""
 
     async def open(self, jobs: Sequence[Rate | Log]) -> None:
         """Takes the lock under which tallies change, and reads what these jobs touch."""
@@ -75,6 +77,8 @@ class Book:
             return
         for tally in counting.answer(served):
             self.add(split.release, tally)
+        if served.status != "answered":
+            self.judged.add(split.release)
         if (split.release, split.phase, split.unit) not in self._ledger.exposed:
             self._ledger.exposed.add((split.release, split.phase, split.unit))
             self._exposures.append(
@@ -105,6 +109,7 @@ class Book:
             self._all.used[inference_id] = rater
         for split, tally in entered.tallies:
             self.add(split, tally)
+            self.judged.add(split)
         for who, n in entered.quotas.items():
             self._ledger.quotas[who] += n
             self._quotas[who] += n

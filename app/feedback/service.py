@@ -35,7 +35,8 @@ from app.kit.ids import new_id
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.service import Registry
 
-Listener = Callable[[str, frozenset[str]], Awaitable[None]]
+Listener = Callable[[str, frozenset[str], frozenset[str]], Awaitable[None]]
+"""Takes the project, the releases whose tallies changed, and those of them whose votes or failures did."""
 Job = Rate | Log
 
 _log = logging.getLogger(__name__)
@@ -201,7 +202,7 @@ class Feedback:
                     details={"ratings": erased.ratings, "inferences": erased.inferences},
                 ),
             )
-        await self._tell(project_id, book.touched)
+        await self._tell(project_id, book.touched, book.touched)
         return erased
 
     # Inside
@@ -229,14 +230,14 @@ class Feedback:
                 except DomainError as error:
                     entry.error = error
             await book.store()
-        await self._tell(project_id, book.touched)
+        await self._tell(project_id, book.touched, book.judged)
 
-    async def _tell(self, project_id: str, releases: set[str]) -> None:
+    async def _tell(self, project_id: str, releases: set[str], judged: set[str]) -> None:
         if not releases:
             return
         for listener in self.listeners:
             try:
-                await listener(project_id, frozenset(releases))
+                await listener(project_id, frozenset(releases), frozenset(judged))
             except Exception:  # noqa: BLE001
                 # What was stored is stored; the next rating, or the next start, has them looked at again.
                 _log.exception("ratings of %s were stored but not looked at", ", ".join(sorted(releases)))

@@ -6,6 +6,7 @@ import msgspec
 from litestar import Controller, Router, get, post
 from litestar.datastructures import State as AppState
 from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,7 +17,6 @@ from app.releases.schemas import Act, Approve, EvaluateAgain, ReleaseCreate, Rel
 from app.releases.service import Releases
 
 MAX_WAIT_S = 600.0
-OPERATE = {"permission": "releases:operate"}
 STATES: tuple[str, ...] = State.__args__  # type: ignore[attr-defined]
 
 
@@ -70,7 +70,12 @@ class ReleaseController(Controller):
         """One release with its timeline. With `wait`, answers once it is evaluated or after so many seconds."""
         return await _releases(state).wait(caller.project_id, release_id, _seconds(wait))
 
-    @post("/{release_id:str}/evaluate", status_code=200, opt={"permission": "releases:propose"})
+    @post(
+        "/{release_id:str}/evaluate",
+        operation_id="evaluate_release",
+        status_code=200,
+        opt={"permission": "releases:propose"},
+    )
     async def evaluate(
         self,
         state: AppState,
@@ -84,7 +89,12 @@ class ReleaseController(Controller):
         read = await _releases(state).evaluate(caller, release_id, data or EvaluateAgain(), arrived)
         return await _releases(state).wait(caller.project_id, read.id, seconds) if seconds else read
 
-    @post("/{release_id:str}/approve", status_code=200, opt={"permission": "releases:approve"})
+    @post(
+        "/{release_id:str}/approve",
+        operation_id="approve_release",
+        status_code=200,
+        opt={"permission": "releases:approve"},
+    )
     async def approve(
         self,
         state: AppState,
@@ -95,60 +105,36 @@ class ReleaseController(Controller):
         """Approve; never one's own work. With `accept_risk` and a reason, an inconclusive release is let through."""
         return await _releases(state).approve(caller, release_id, data or Approve(), state.clock())
 
-    @post("/{release_id:str}/reject", status_code=200, opt=OPERATE)
-    async def reject(
-        self,
-        state: AppState,
-        caller: NamedDependency[Caller],
-        release_id: FromPath[str],
-        data: JSONBody[Act | None] = None,
-    ) -> ReleaseRead:
-        """Refuse a release that is not yet served."""
-        return await _releases(state).reject(caller, release_id, data or Act(), state.clock())
 
-    @post("/{release_id:str}/promote", status_code=200, opt=OPERATE)
-    async def promote(
-        self,
-        state: AppState,
-        caller: NamedDependency[Caller],
-        release_id: FromPath[str],
-        data: JSONBody[Act | None] = None,
-    ) -> ReleaseRead:
-        """The next step of the rollout now, without waiting for ratings."""
-        return await _releases(state).promote(caller, release_id, data or Act(), state.clock())
+def _act(name: str, text: str) -> HTTPRouteHandler:
+    """The route of an act that takes a reason and nothing else."""
 
-    @post("/{release_id:str}/pause", status_code=200, opt=OPERATE)
-    async def pause(
-        self,
+    async def act(
         state: AppState,
         caller: NamedDependency[Caller],
         release_id: FromPath[str],
         data: JSONBody[Act | None] = None,
     ) -> ReleaseRead:
-        """Stay at this share until somebody resumes."""
-        return await _releases(state).pause(caller, release_id, data or Act(), state.clock())
+        done: ReleaseRead = await getattr(_releases(state), name)(caller, release_id, data or Act(), state.clock())
+        return done
 
-    @post("/{release_id:str}/resume", status_code=200, opt=OPERATE)
-    async def resume(
-        self,
-        state: AppState,
-        caller: NamedDependency[Caller],
-        release_id: FromPath[str],
-        data: JSONBody[Act | None] = None,
-    ) -> ReleaseRead:
-        """Go on with a paused rollout; what paused it is overruled, and says so in the timeline."""
-        return await _releases(state).resume(caller, release_id, data or Act(), state.clock())
+    act.__doc__ = text
+    return post(
+        f"/api/v1/releases/{{release_id:str}}/{name}",
+        operation_id=f"{name}_release",
+        status_code=200,
+        opt={"permission": "releases:operate"},
+        tags=["Releases"],
+    )(act)
 
-    @post("/{release_id:str}/rollback", status_code=200, opt=OPERATE)
-    async def rollback(
-        self,
-        state: AppState,
-        caller: NamedDependency[Caller],
-        release_id: FromPath[str],
-        data: JSONBody[Act | None] = None,
-    ) -> ReleaseRead:
-        """End a rollout, or put the predecessor back where this release is live."""
-        return await _releases(state).rollback(caller, release_id, data or Act(), state.clock())
+
+ACTS = {
+    "reject": "Refuse a release that is not yet served.",
+    "promote": "The next step of the rollout now, without waiting for ratings.",
+    "pause": "Stay at this share until somebody resumes.",
+    "resume": "Go on with a paused rollout; what paused it is overruled, and the timeline says so.",
+    "rollback": "End a rollout, or put the predecessor back where this release is live.",
+}
 
 
 def _releases(state: AppState) -> Releases:
@@ -162,4 +148,4 @@ def _seconds(wait: float) -> float:
     return wait
 
 
-router = Router("/", route_handlers=[ReleaseController])
+router = Router("/", route_handlers=[ReleaseController, *(_act(name, text) for name, text in ACTS.items())])

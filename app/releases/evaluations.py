@@ -61,6 +61,11 @@ class Evaluations:
         )
         task.add_done_callback(lambda done: self._tasks.pop(key, None) if self._tasks.get(key) is done else None)
 
+    def stop(self, project_id: str, release_id: str) -> None:
+        """Nobody waits for this evaluation any more; what its run has asked for by now is kept."""
+        if task := self._tasks.get((project_id, release_id)):
+            task.cancel()
+
     async def wait(self, project_id: str, release_id: str, seconds: float) -> None:
         task = self._tasks.get((project_id, release_id))
         if task is not None and seconds > 0:
@@ -68,7 +73,7 @@ class Evaluations:
 
     async def obstacle(self, session: AsyncSession, row: ReleaseRow, place: DeploymentRow) -> str | None:
         """Why a release that passed may not begin now: other evidence is asked for, something else is live, or a freeze."""
-        rules, asked = await self._asked(session, row)
+        rules, asked = await self.asked(session, row)
         if why := stale(row, place, asked):
             return why
         if rules.after is not None and not await Repository(session, row.project_id).was_live(rules.after, row.bundle):
@@ -79,7 +84,7 @@ class Evaluations:
 
     async def stale(self, session: AsyncSession, row: ReleaseRow, place: DeploymentRow) -> str | None:
         """Why the evidence is not about what is asked for and live now."""
-        return stale(row, place, (await self._asked(session, row))[1])
+        return stale(row, place, (await self.asked(session, row))[1])
 
     async def begin(self, transitions: Transitions, row: ReleaseRow, place: DeploymentRow, reason: str) -> None:
         """Begins the rollout of a release that passed, or blocks it and says why not."""
@@ -98,7 +103,7 @@ class Evaluations:
         async with self._sessions() as session:
             row = await Repository(session, project_id).release(release_id)
             given = await Repository(session, project_id).approvals(release_id, row.evaluation)
-            _, asked = await self._asked(session, row)
+            _, asked = await self.asked(session, row)
             live = await self._live(session, row)
         outcome = None
         if any(verdict["only_approvals"] for verdict in row.verdicts):
@@ -136,7 +141,7 @@ class Evaluations:
         """What the gate says, and the digests of what it judged by; whatever goes wrong is no pass."""
         try:
             async with self._sessions() as session:
-                _, asked = await self._asked(session, row)
+                _, asked = await self.asked(session, row)
                 live = None if baseline is None else await Repository(session, row.project_id).release(baseline)
             evaluation = Evaluation(self._sessions, self._runs, self._clock, row, live)
             return await evaluation.run(asked, {}), evidence.pins_of(asked)
@@ -158,7 +163,7 @@ class Evaluations:
             await self._keep(row, outcome)
             row.evidence, row.baseline = shown, baseline
             if shown:
-                rules, asked = await self._asked(session, row)
+                rules, asked = await self.asked(session, row)
                 row.approvals_needed = evidence.approvals_asked(rules, asked)
             await session.flush()
             if outcome.exit_code != PASS and not outcome.only_approvals:
@@ -174,7 +179,7 @@ class Evaluations:
         row.verdicts = [msgspec.to_builtins(verdict) for verdict in outcome.verdicts]
         row.verdict, row.exit_code = outcome.verdict, outcome.exit_code
 
-    async def _asked(self, session: AsyncSession, row: ReleaseRow) -> tuple[Rules, list[Demand]]:
+    async def asked(self, session: AsyncSession, row: ReleaseRow) -> tuple[Rules, list[Demand]]:
         rules = await Environments(session, row.project_id, GATE, self._clock).rules(row.environment)
         registry = Registry(session, row.project_id)
         return rules, await evidence.demands(registry, rules, row.environment, row.name)

@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Set
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.feedback.schemas import Tally
 from app.feedback.service import Feedback
 from app.gates.rollout.schemas import RolloutVerdict
 from app.kit.clock import Clock
@@ -28,6 +31,8 @@ from app.releases.transitions import Transitions
 RATINGS = "ratings"
 """Who acts when the people whom a release is served to decide."""
 
+UNHURRIED_S = 1.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +42,7 @@ class Rollouts:
     def __init__(self, sessions: Sessions, feedback: Feedback, clock: Clock, deployments: Deployments) -> None:
         self._sessions, self._feedback, self._clock = sessions, feedback, clock
         self._deployments = deployments
+        self._looked: dict[str, float] = {}
         self._policies: dict[tuple[str, ...], GatePolicy] = {}
 
     async def start(self) -> None:
@@ -46,6 +52,14 @@ class Rollouts:
             going_on = (await session.execute(query)).all()
         for project_id, release_id in going_on:
             await self.look(project_id, [release_id])
+
+    async def counted(self, project_id: str, releases: Set[str], judged: Set[str]) -> None:
+        """After a commit: votes and failures are looked at at once, answers alone at most once a second."""
+        now = time.monotonic()
+        self._looked = {release: at for release, at in self._looked.items() if now - at < UNHURRIED_S}
+        due = {release for release in releases if release in judged or release not in self._looked}
+        self._looked.update(dict.fromkeys(due, now))
+        await self.look(project_id, sorted(due))
 
     async def look(self, project_id: str, releases: Iterable[str]) -> None:
         """Judges these rollouts on all that was counted so far, and does what follows."""
@@ -58,9 +72,12 @@ class Rollouts:
     async def verdict(self, row: ReleaseRow) -> RolloutVerdict:
         """What the rollout rules say now."""
         async with self._sessions() as session:
-            policy = await self._policy(Registry(session, row.project_id), row)
-            tallies = await self._feedback.tallies(session, row.project_id, row.id)
+            policy, tallies = await self._evidence(session, row)
         return await asyncio.to_thread(_judged, policy, tallies, row, self._clock())
+
+    async def _evidence(self, session: AsyncSession, row: ReleaseRow) -> tuple[GatePolicy, list[Tally]]:
+        policy = await self._policy(Registry(session, row.project_id), row)
+        return policy, await self._feedback.tallies(session, row.project_id, row.id)
 
     async def details(self, row: ReleaseRow) -> dict[str, Any]:
         """The verdict of now, for the history."""
@@ -69,11 +86,13 @@ class Rollouts:
     async def _look(self, project_id: str, release_id: str) -> None:
         async with self._sessions() as session:
             row = await Repository(session, project_id).release(release_id)
-        if row.state not in SERVING:
+            if row.state not in SERVING:
+                return
+            policy, tallies = await self._evidence(session, row)
+        quick = await asyncio.to_thread(_judged, policy, tallies, row, self._clock(), flips=False)
+        if not _moves(row, overruled(quick, row.overruled)):
             return
-        verdict = overruled(await self.verdict(row), row.overruled)
-        if not _moves(row, verdict):
-            return
+        verdict = overruled(await asyncio.to_thread(_judged, policy, tallies, row, self._clock()), row.overruled)
         details = {"verdict": msgspec.to_builtins(verdict)}
         async with self._sessions.begin() as session:
             transitions = Transitions(session, project_id, RATINGS, self._clock)
@@ -108,7 +127,7 @@ class Rollouts:
         return self._policies[digests]
 
 
-def _judged(policy: GatePolicy, tallies: Any, row: ReleaseRow, now: datetime) -> RolloutVerdict:
+def _judged(policy: GatePolicy, tallies: Any, row: ReleaseRow, now: datetime, *, flips: bool = True) -> RolloutVerdict:
     from app.gates.rollout import judge_rollout
 
     step = row.step or 0
@@ -121,6 +140,7 @@ def _judged(policy: GatePolicy, tallies: Any, row: ReleaseRow, now: datetime) ->
         share=share,
         started_at=row.started_at or now,
         now=now,
+        flips=flips,
     )
 
 

@@ -17,7 +17,7 @@ from app.generation.bundles import resolve_bundle
 from app.generation.schemas import Bundle, CandidateSpec, Draft
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
-from app.kit.errors import ConflictError, InvalidContentError, NotFoundError
+from app.kit.errors import ConflictError, ForbiddenError, InvalidContentError, NotFoundError
 from app.kit.ids import new_id
 from app.kit.pages import Page, encode_cursor
 from app.registry.environments import Environments, Rules
@@ -58,7 +58,7 @@ class Releases:
 
     async def start(self) -> None:
         """Takes up what a stopped process left: unfinished evaluations, and ratings that nobody looked at."""
-        self._feedback.listeners.append(self._rollouts.look)
+        self._feedback.listeners.append(self._rollouts.counted)
         await self._evaluations.start()
         await self._rollouts.start()
 
@@ -164,6 +164,12 @@ class Releases:
                 _check_risk(transitions, row, asked.reason)
             else:
                 transitions.require(row, "awaiting_approval", to="approved")
+            rules, demanded = await self._evaluations.asked(transitions.repository.session, row)
+            if rules.approver_role not in (caller.role, "approver"):
+                raise ForbiddenError(
+                    f"{row.environment} asks for the approval of a key with the role {rules.approver_role!r}"
+                )
+            needed = evidence.approvals_asked(rules, demanded)
             given = await transitions.repository.approvals(row.id, row.evaluation)
             if any(approval.key_id == caller.key_id for approval in given):
                 raise ReleaseStateError(f"{caller.actor} has approved this release already; somebody else must")
@@ -183,9 +189,14 @@ class Releases:
             if row.state == "blocked":
                 transitions.take(row, place)
             await transitions.move(
-                row, "awaiting_approval", "approved", asked.reason, {"accept_risk": asked.accept_risk}
+                row,
+                "awaiting_approval",
+                "approved",
+                asked.reason,
+                {"accept_risk": asked.accept_risk},
+                approvals_needed=max(needed, 1),
             )
-            enough = len(given) + 1 >= row.approvals_needed
+            enough = len(given) + 1 >= needed
         if enough:
             await self._evaluations.conclude(caller.project_id, release_id, caller.actor)
         return await self.get(caller.project_id, release_id)
@@ -195,6 +206,7 @@ class Releases:
             transitions.require(row, "evaluating", "blocked", "awaiting_approval", to="rejected")
             transitions.leave(row, place)
             await transitions.move(row, "rejected", "rejected", asked.reason)
+        self._evaluations.stop(caller.project_id, release_id)
         return await self.get(caller.project_id, release_id)
 
     async def promote(self, caller: Caller, release_id: str, asked: Act, arrived: datetime) -> ReleaseRead:

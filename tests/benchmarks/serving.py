@@ -204,7 +204,12 @@ async def measure(service: Service, url: str, token: str, upstream_url: str, fas
             service.make, "endpoints", "two", {"provider": "compatible", "base_url": fast_url, "model": "two"}
         )
         await asyncio.to_thread(release, service, "two", "rolling_out", rollout={"steps": [0.5]})
-        return limits + await rating(client, service)
+        limits += await rating(client, service)
+        rolling = await opened(lambda n: _of(client.post("/v1/chat/completions", asked(n))), RATE, SECONDS)
+        print(
+            f"{f'the same during a rollout, {RATE}/s':<34}{rolling.per_s:>9.0f}{rolling.p50:>9.2f}{rolling.p99:>9.2f}"
+        )
+        return [*limits, Limit("gateway during a rollout, upstream at once: p99, ms", rolling.p99, most=15.0)]
 
 
 def main() -> int:

@@ -48,17 +48,19 @@ class _State:
         sums[2] += n * value * value
 
 
-def fewest(levels: Sequence[Level], way: Way, better: bool, outcome: Outcome) -> int | None:
+def fewest(
+    levels: Sequence[Level], way: Way, better: bool, outcome: Outcome, *, below: int | None = None
+) -> int | None:
     """The fewest votes whose `way` changes the outcome; `better` moves the candidate up, else down.
 
     A walk by steepest steps through both arms, and where few votes suffice (or none do) through either arm alone, since
-    steepest first is not always shortest. None when even all votes would not do.
+    steepest first is not always shortest. None when even all votes would not do, or not fewer than `below`.
     """
-    found = _walk(levels, way, better, outcome, (True, False), None)
+    found = _walk(levels, way, better, outcome, (True, False), below)
     if found is not None and found > MANY:
         return found
     for arm in (True, False):
-        count = _walk(levels, way, better, outcome, (arm,), found)
+        count = _walk(levels, way, better, outcome, (arm,), below if found is None else found)
         found = count if found is None else min(found, count or found)
     return found
 
@@ -66,7 +68,7 @@ def fewest(levels: Sequence[Level], way: Way, better: bool, outcome: Outcome) ->
 def _walk(
     levels: Sequence[Level], way: Way, better: bool, outcome: Outcome, arms: tuple[bool, ...], most: int | None
 ) -> int | None:
-    """Steps grow while the goal is far, and are taken back one by one near it. Given up at `most`."""
+    """Steps grow while the goal is far, and are taken back one by one near it. Given up where it would not be less than `most`."""
     state = _State(levels)
     verdict, _ = outcome(state.phases())
     # Up: the candidate's low votes and the baseline's high ones go first; down: the reverse.
@@ -82,7 +84,7 @@ def _walk(
         else:
             queue.insert(0, i)
     count, step, far = 0, 1, True
-    while most is None or count < most:
+    while most is None or count + 1 < most:
         move = _best(state, queues, way, step, better, outcome)
         if move is None:
             return None

@@ -18,14 +18,16 @@ def judge_rollout(
     share: float,
     started_at: datetime,
     now: datetime,
+    flips: bool = True,
 ) -> RolloutVerdict:
     """What should happen at this step of a rollout.
 
     `shares` are the candidate's shares of units by phase, `share` that of the step now. A rule that is shown broken pauses;
     a second, independent one (of another kind, or on another signal) rolls back. Below `decide_at` a step ends when nothing
     is broken and every rule has its data; from there on, when every rule of strength `prove` passes. Missing data holds.
+    `flips` left out, the verdict is the same and does not say how many raters could change it.
     """
-    setting = Setting(policy, Counts(tallies), shares)
+    setting = Setting(policy, Counts(tallies), shares, flips)
     rules = tuple(found for i, rule in enumerate(policy.rollout_rules) for found in judged(setting, i, rule))
     counting = [rule for rule in rules if rule.strength != "report"]
     broken = [rule for rule in counting if rule.verdict == "fail"]

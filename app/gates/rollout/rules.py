@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import exp, inf, log
 
 from app.gates.rollout.counts import SCALES, Counts, Level
-from app.gates.rollout.flips import Outcome, fewest
+from app.gates.rollout.flips import Outcome, Way, fewest
 from app.gates.rollout.schemas import FlipCost, RolloutRule
 from app.gates.schemas import RuleOutcome
 from app.registry.kinds.gate_policy import Feedback, GatePolicy, Rule
@@ -35,6 +35,8 @@ class Setting:
     policy: GatePolicy
     counts: Counts
     shares: Mapping[int, float]
+    flips: bool = True
+    """Without them a verdict says what to do, and not how many raters could change it."""
 
     @property
     def alpha(self) -> float:
@@ -134,6 +136,10 @@ def _no_worse(
 
     directions = {"pass": (False,), "fail": (True,)}.get(outcome, (True, False))
     # What the evidence itself would bear: the number of votes before the first look is no part of it.
+    if not setting.flips:
+        if outcome == "pass" and _fragile(levels, toward(better=False)):
+            return _with(found, verdict="inconclusive", reason=f"fewer than {MIN_FLIP} raters could undo the pass")
+        return _with(found, reason=_words(outcome, estimate, margin, low, high))
     cost = FlipCost(
         removal=_least([fewest(levels, "removal", better, toward(better)) for better in directions]),
         reversal=_least([fewest(levels, "reversal", better, toward(better)) for better in directions]),
@@ -143,6 +149,11 @@ def _no_worse(
         reason = f"{fragile} rater{'s' if fragile > 1 else ''} could undo the pass; it must take at least {MIN_FLIP}"
         return _with(found, verdict="inconclusive", reason=reason)
     return _with(found, reason=_words(outcome, estimate, margin, low, high))
+
+
+def _fragile(levels: Sequence[Level], outcome: Outcome) -> bool:
+    ways: tuple[Way, ...] = ("removal", "reversal")
+    return any(fewest(levels, way, False, outcome, below=MIN_FLIP) is not None for way in ways)
 
 
 def _words(outcome: RuleOutcome, estimate: float | None, margin: float, low: float, high: float) -> str:
@@ -231,7 +242,7 @@ def _floor(setting: Setting, base: RolloutRule, levels: Sequence[Level], floor: 
         n_baseline=0,
         needed=max(0, FEWEST - base.n_candidate),
     )
-    if outcome != "inconclusive":
+    if outcome != "inconclusive" and setting.flips:
         better, side, alpha = (
             outcome == "fail",
             "high" if outcome == "fail" else "low",

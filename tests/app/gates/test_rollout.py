@@ -43,15 +43,15 @@ def judge(
     shares: dict[int, float] | None = None,
     **more: Any,
 ) -> RolloutVerdict:
-    days = more.pop("days", 0)
-    return judge_rollout(
-        policy(*(rules or (THUMBS,)), **more),
-        tallies,
-        shares or {0: 0.5},
-        share=share,
-        started_at=NOW - timedelta(days=days),
-        now=NOW,
+    """Once with the flip costs and once without: the verdicts must agree."""
+    began = NOW - timedelta(days=more.pop("days", 0))
+    judged = policy(*(rules or (THUMBS,)), **more)
+    verdict, quick = (
+        judge_rollout(judged, tallies, shares or {0: 0.5}, share=share, started_at=began, now=NOW, flips=flips)
+        for flips in (True, False)
     )
+    assert (quick.action, [r.verdict for r in quick.rules]) == (verdict.action, [r.verdict for r in verdict.rules])
+    return verdict
 
 
 def only(verdict: RolloutVerdict) -> RolloutRule:

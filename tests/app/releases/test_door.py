@@ -141,6 +141,35 @@ async def test_whoever_wrote_the_content_does_not_approve_it(door: Door, keys: K
         assert (await door.act(release, "approve"))["state"] == "live"
 
 
+async def test_an_administrators_approval_may_be_asked_for(door: Door, keys: Keys) -> None:
+    await door.build(approvals={"role": "admin", "count": 1})
+    async with keys.of("proposer") as proposer, keys.of("approver") as approver:
+        release = await proposer.release()
+        assert "'admin'" in (await approver.act(release, "approve", 403))["detail"]
+    async with keys.of("admin", "Ada") as ada:
+        assert (await ada.act(release, "approve"))["state"] == "live"
+
+
+async def test_as_many_must_approve_as_are_asked_for_now(door: Door, keys: Keys) -> None:
+    await door.build(approvals=1)
+    release = await door.release()
+    await door.environment(approvals=2)
+    async with keys.of("approver", "Ada") as ada, keys.of("approver", "Ben") as ben:
+        waiting = await ada.act(release, "approve")
+        assert (waiting["state"], waiting["approvals_needed"]) == ("awaiting_approval", 2)
+        assert (await ben.act(release, "approve"))["state"] == "live"
+
+
+async def test_what_is_rejected_while_it_is_evaluated_stays_rejected(door: Door) -> None:
+    await door.build()
+    release = await door.release(wait=0)
+    if release["state"] == "evaluating":
+        answer = await door.client.post(f"/api/v1/releases/{release['id']}/reject", json={})
+        assert answer.status_code in (200, 409)
+        expected = "rejected" if answer.status_code == 200 else "live"
+        assert (await door.get(f"/releases/{release['id']}", wait=10))["state"] == expected
+
+
 async def test_approvals_that_a_policy_asks_for_are_asked_for(door: Door, keys: Keys) -> None:
     await door.build()
     await door.policy(rules=[*POLICY["rules"], {"approvals": {"role": "approver", "count": 1}}])
