@@ -79,15 +79,15 @@ async def create(
 @release.command("list")
 @click.option("--env", "environment", help="Only of this environment.")
 @click.option("--prompt", help="Only of this prompt.")
-@click.option("--status", help="Only in this state; several with commas.")
+@click.option("--state", help="Only in this state; several with commas.")
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
 @common
 async def list_releases(
-    session: Session, environment: str | None, prompt: str | None, status: str | None, limit: int
+    session: Session, environment: str | None, prompt: str | None, state: str | None, limit: int
 ) -> None:
     """Releases, newest first."""
     async with session.client() as client:
-        page = await client.releases.list(environment=environment, prompt=prompt, status=status, limit=limit)
+        page = await client.releases.list(environment=environment, prompt=prompt, state=state, limit=limit)
     session.out.data(page)
     rows = [
         [r["id"], r["environment"], r["prompt"], r["endpoint"], r["state"], f"{100 * r['share']:g} %", r["verdict"], r["created_by"]]

@@ -165,11 +165,12 @@ class InferenceRead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SummaryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One signal of one `key` (a version, a release, …). `n` ratings of `raters` people; the mean is over ratings, `low` and
+    """One signal of one `key` (a version as `name@number`, a release, …); `version` is its number where versions are the keys. `n` ratings of `raters` people; the mean is over ratings, `low` and
     `high` are two-sided at `confidence`: Wilson's for thumbs of different people, else Student's t clustered by rater.
     Null where one person cannot show a spread."""
 
     key: str
+    version: int | None
     signal: str
     n: int
     raters: int

@@ -59,7 +59,7 @@ async def summary(
         func.sum(c.n * c.n),
     ).group_by(c.key, c.signal)
     rows = (await session.execute(sums.order_by(c.key, c.signal))).all()
-    return Summary(prompt, by, [_row(*row) for row in rows])
+    return Summary(prompt, by, [_row(by, *row) for row in rows])
 
 
 def _text(number: Any) -> Any:
@@ -69,13 +69,15 @@ def _text(number: Any) -> Any:
 
 
 def _row(
-    key: str, signal: str, raters: int, n: Any, total: float, squares: float, cross: float, sizes: Any
+    by: By, key: str, signal: str, raters: int, n: Any, total: float, squares: float, cross: float, sizes: Any
 ) -> SummaryRow:
     """From sums over raters of their number of ratings n_g and the ratings' sum s_g.
 
     The clustered standard error is sqrt(G/(G-1) sum_g (s_g - n_g m)^2) / N, with G - 1 degrees of freedom.
     """
     n, sizes = int(n), int(sizes)
+    number = key.rpartition("@")[2]
+    version = int(number) if by == "version" and number.isdigit() else None
     mean = total / n
     low: float | None
     high: float | None
@@ -93,7 +95,16 @@ def _row(
         half = float(stdtrit(raters - 1, (1 + CONFIDENCE) / 2)) * se
         low, high, method = mean - half, mean + half, "t, clustered by rater"
     return SummaryRow(
-        key=key, signal=signal, n=n, raters=raters, mean=mean, low=low, high=high, confidence=CONFIDENCE, method=method
+        key=key,
+        version=version,
+        signal=signal,
+        n=n,
+        raters=raters,
+        mean=mean,
+        low=low,
+        high=high,
+        confidence=CONFIDENCE,
+        method=method,
     )
 
 

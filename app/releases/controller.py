@@ -2,12 +2,11 @@
 
 from typing import Annotated
 
-import msgspec
 from litestar import Controller, Router, get, post
 from litestar.datastructures import State as AppState
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.schemas import Caller
@@ -46,15 +45,15 @@ class ReleaseController(Controller):
         caller: NamedDependency[Caller],
         environment: FromQuery[str | None] = None,
         prompt: FromQuery[str | None] = None,
-        status: Annotated[FromQuery[str | None], msgspec.Meta(description="One state, or several with commas.")] = None,
+        wanted: Annotated[str | None, QueryParameter(name="state")] = None,
         limit: FromQuery[int] = DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
     ) -> Page[ReleaseSummary]:
-        """Releases, newest first; `status` is a state, or several with commas."""
-        states = [] if status is None else status.split(",")
+        """Releases, newest first; `state` is one state, or several with commas."""
+        states = [] if wanted is None else wanted.split(",")
         for one in states:
             if one not in STATES:
-                raise BadRequestError.at("/status", f"there is no state {one!r}; states are {', '.join(STATES)}")
+                raise BadRequestError.at("/state", f"there is no state {one!r}; states are {', '.join(STATES)}")
         return await _releases(state).page(
             session, caller.project_id, checked_limit(limit), cursor, environment, prompt, states
         )

@@ -50,12 +50,12 @@ class Releases(Group[Mode]):
         *,
         environment: str | None = None,
         prompt: str | None = None,
-        status: str | None = None,
+        state: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Page[Release]:
-        """One page, newest first; `status` is a state, or several with commas."""
-        params = {"environment": environment, "prompt": prompt, "status": status, "limit": limit, "cursor": cursor}
+        """One page, newest first; `state` is one state, or several with commas."""
+        params = {"environment": environment, "prompt": prompt, "state": state, "limit": limit, "cursor": cursor}
         page: Page[Release] = await self._core.json("GET", "/api/v1/releases", params=params)
         return page
 

@@ -343,7 +343,7 @@ async def test_releases_are_listed_newest_first_and_filtered(door: Door) -> None
     assert [r["id"] for r in listed["items"]] == [made[2]["id"], made[1]["id"]]
     rest = await door.get("/releases", limit=2, cursor=listed["next_cursor"])
     assert [r["id"] for r in rest["items"]] == [made[0]["id"]]
-    blocked = await door.get("/releases", status="blocked", prompt="ask", environment="production")
+    blocked = await door.get("/releases", state="blocked", prompt="ask", environment="production")
     assert [r["id"] for r in blocked["items"]] == [made[2]["id"], made[0]["id"]]
-    await door.get("/releases", 400, status="unknown")
+    await door.get("/releases", 400, state="unknown")
     await door.get("/releases/rel_00000000000000000000000000000000", 404)
