@@ -14,6 +14,7 @@ from app.access.schemas import Caller
 from app.datasets.schemas import Entry
 from app.datasets.service import Datasets
 from app.generation.service import Generation
+from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
 from app.kit.errors import InvalidContentError
@@ -75,6 +76,9 @@ class Runs:
             await writing(session)
             planned = await Planner(session, caller.project_id, caller.actor).plan(asked, run_id, epochs)
             await self._store(session, caller, asked, run_id, planned)
+            spec = planned.spec
+            details = {"suite": spec.suite, "candidates": {v.id: v.bundle for v in spec.variants}}
+            _note(session, caller, "created", run_id, spec.suite_digest, details)
         await self._engine.launch(caller.project_id, run_id)
         keys = [key for variant in planned.keys for case in variant for key in case]
         cells = Cells(planned=len(keys), cached=sum(key in planned.known for key in keys))
@@ -180,6 +184,7 @@ class Runs:
             await store.forget_scores(session, caller.project_id, run_id)
             await store.reopen(session, caller.project_id, run_id, ("cached", "answered", "failed"))
             run.row.status = "queued"
+            _note(session, caller, "rescored", run_id, suite.digest, {"suite": suite.ref})
         await self._engine.launch(caller.project_id, run_id)
         async with self._sessions() as session:
             return await self.get(session, caller.project_id, run_id)
@@ -274,6 +279,20 @@ class Runs:
         if run.row.status not in RESTING:
             raise RunActiveError(f"run {run_id} is {run.row.status}; cancel it first, or wait until it is done")
         return run
+
+
+def _note(session: AsyncSession, caller: Caller, action: str, run_id: str, suite: str, details: dict[str, Any]) -> None:
+    record(
+        session,
+        Change(
+            project_id=caller.project_id,
+            actor=caller.actor,
+            action=f"run.{action}",
+            subject=f"run {run_id}",
+            after=suite,
+            details=details,
+        ),
+    )
 
 
 def _read(run: Loaded, rows: list[RunVariantRow], errors: dict[str, int]) -> RunRead:
