@@ -3,26 +3,21 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.schemas import Caller
 from app.feedback.service import Feedback
 from app.gates.outcome import HELD, PASS
-from app.generation.bundles import resolve_bundle
-from app.generation.schemas import Bundle, CandidateSpec, Draft
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
 from app.kit.errors import ConflictError, ForbiddenError, InvalidContentError, NotFoundError
-from app.kit.ids import new_id
 from app.kit.pages import Page, encode_cursor
 from app.registry.environments import Environments, Rules
 from app.registry.service import Registry
-from app.releases import evidence, reading
+from app.releases import evidence, proposal, reading
 from app.releases.deployments import Deployments
 from app.releases.errors import ReleaseStateError, SelfApprovalError
 from app.releases.evaluations import Evaluations
@@ -37,8 +32,6 @@ from app.releases.schemas import (
     ReleaseCreate,
     ReleaseRead,
     ReleaseSummary,
-    Rollout,
-    Step,
 )
 from app.releases.tables import ApprovalRow, DeploymentRow, ReleaseRow
 from app.releases.transitions import Transitions
@@ -114,18 +107,18 @@ class Releases:
             await writing(session)
             registry = Registry(session, caller.project_id, actor=caller.actor, clock=self._clock)
             rules = await self._rules(session, caller, asked.environment)
-            bundle, name, version, author = await self._content(registry, asked)
-            demanded = await evidence.demands(registry, rules, asked.environment, name)
+            content = await proposal.resolved(registry, asked)
+            demanded = await evidence.demands(registry, rules, asked.environment, content.name)
             if asked.run is not None:
                 await self._check_run(session, caller.project_id, asked.run)
-            steps = _steps(rules, asked.rollout)
+            shares = proposal.steps(rules, asked.rollout)
             transitions = Transitions(session, caller.project_id, caller.actor, self._clock)
-            place = await transitions.repository.place(asked.environment, name)
+            place = await transitions.repository.place(asked.environment, content.name)
             live = None if place.live is None else await transitions.repository.release(place.live)
-            if live is not None and live.bundle == bundle.digest:
+            if live is not None and live.bundle == content.bundle.digest:
                 raise ConflictError(f"exactly this content is live in {asked.environment} already (release {live.id})")
-            row = self._row(caller, asked, bundle, name, version, author, steps)
-            row.approvals_needed = evidence.approvals_asked(rules, demanded)
+            needed = evidence.approvals_asked(rules, demanded)
+            row = proposal.new_row(caller, asked, content, shares, needed, self._clock())
             transitions.take(row, place)
             session.add(row)
             await session.flush()
@@ -296,27 +289,6 @@ class Releases:
         except NotFoundError as error:
             raise InvalidContentError.at("/environment", error.detail) from error
 
-    async def _content(self, registry: Registry, asked: ReleaseCreate) -> tuple[Bundle, str, int, str]:
-        """The bundle, and the name, number and author of its prompt."""
-        if isinstance(asked.prompt, Draft):
-            raise InvalidContentError.at(
-                "/prompt",
-                "what is released needs a name and a version, for an environment's rules go by name: "
-                "POST /api/v1/prompts/{name}/versions, or `promptward sync`, and release that",
-            )
-        try:
-            prompt = await registry.resolve("prompt", asked.prompt)
-        except NotFoundError as error:
-            raise InvalidContentError.at("/prompt", error.detail) from error
-        if prompt.name is None or prompt.number is None:
-            raise InvalidContentError.at(
-                "/prompt", f"{asked.prompt!r} is a draft; only a version can carry an environment's label"
-            )
-        given = CandidateSpec(prompt.ref, asked.rag_config, asked.tool_config, asked.endpoint, asked.params)
-        bundle = await resolve_bundle(registry, given)
-        version = await registry.version("prompt", prompt.name, str(prompt.number))
-        return bundle, prompt.name, prompt.number, version.author
-
     async def _check_run(self, session: AsyncSession, project_id: str, run_id: str) -> None:
         try:
             run = await self._runs.get(session, project_id, run_id)
@@ -330,70 +302,6 @@ class Releases:
             raise SelfApprovalError(
                 f"{caller.actor} wrote or proposed what release {row.id} is about; somebody else must approve it"
             )
-
-    def _row(
-        self,
-        caller: Caller,
-        asked: ReleaseCreate,
-        bundle: Bundle,
-        name: str,
-        version: int,
-        author: str,
-        steps: list[float],
-    ) -> ReleaseRow:
-        now = self._clock()
-        pins = {
-            "prompt": bundle.prompt_digest,
-            "rag_config": bundle.rag_digest,
-            "tool_config": bundle.tools_digest,
-            "endpoint": bundle.endpoint_digest,
-        }
-        # By digest, so that it is resolved to the same content for ever; null is none, and the prompt's own is pinned here.
-        spec = {
-            "prompt": f"{name}@{version}",
-            "rag_config": bundle.rag_digest,
-            "tool_config": bundle.tools_digest,
-            "endpoint": bundle.endpoint_digest,
-            "params": bundle.params,
-        }
-        return ReleaseRow(
-            project_id=caller.project_id,
-            id=new_id("rel"),
-            environment=asked.environment,
-            name=name,
-            version=version,
-            bundle=bundle.digest,
-            spec=spec,
-            refs=msgspec.to_builtins(bundle.refs),
-            pins={part: digest for part, digest in pins.items() if digest is not None},
-            state="evaluating",
-            revision=0,
-            evaluation=1,
-            offered_run=asked.run,
-            evidence={},
-            steps=steps,
-            share=0.0,
-            verdicts=[],
-            approvals_needed=0,
-            overruled=[],
-            reason="",
-            notes=asked.notes,
-            author=caller.actor,
-            author_key=caller.key_id,
-            content_author=author,
-            created_at=now,
-            updated_at=now,
-        )
-
-
-def _steps(rules: Rules, asked: Rollout | UnsetType | None) -> list[float]:
-    """The shares of a rollout below 1 (everybody is what `live` means): the environment's unless the release says others."""
-    if asked is None:
-        return []
-    shares = rules.rollout if asked is UNSET else [float(s.share if isinstance(s, Step) else s) for s in asked.steps]
-    if any(a >= b for a, b in pairwise(shares)):
-        raise InvalidContentError.at("/rollout/steps", f"the shares must rise from step to step, not {shares}")
-    return [share for share in shares if share < 1]
 
 
 def _check_risk(transitions: Transitions, row: ReleaseRow, reason: str) -> None:
