@@ -5,8 +5,9 @@ from datetime import datetime
 
 from app.feedback.schemas import Tally
 from app.gates.rollout.counts import Counts
-from app.gates.rollout.rules import Setting, judged
+from app.gates.rollout.rules import judged
 from app.gates.rollout.schemas import RolloutRule, RolloutVerdict
+from app.gates.rollout.setting import Setting
 from app.registry.kinds.gate_policy import GatePolicy, duration
 
 

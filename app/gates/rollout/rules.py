@@ -1,54 +1,20 @@
 """One rollout rule, judged."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import exp, inf, log
+from collections.abc import Iterator, Sequence
 
-from app.gates.rollout.counts import SCALES, Counts, Level
+from app.gates.rollout import budgets
+from app.gates.rollout.counts import SCALES, Level
 from app.gates.rollout.flips import Outcome, Way, fewest
 from app.gates.rollout.schemas import FlipCost, RolloutRule
+from app.gates.rollout.setting import FEWEST, UNEVEN, Setting, changed, difference, finite, least
 from app.gates.schemas import RuleOutcome
-from app.registry.kinds.gate_policy import Feedback, GatePolicy, Rule
-from app.stats.sequential import (
-    Phase,
-    Votes,
-    bern_cs,
-    canary,
-    mean_bound,
-    mixture_bound,
-    p_uneven,
-    votes_before_a_decision,
-)
+from app.registry.kinds.gate_policy import Feedback, Rule
+from app.stats.sequential import Phase, Votes, bern_cs, canary, mean_bound, votes_before_a_decision
 
-UNEVEN = 0.0005
-"""Below this p-value the assignment, or who votes, is not what chance makes."""
-FEWEST = 100
-"""Votes or answers before a rule about one arm decides anything."""
 FLOOR_SCALE = 0.05
 MIN_FLIP = 3
 """A pass that fewer raters than this could undo is not one yet: three people can be one person's friends. A share of all
 raters would be stricter, but a pass is first seen when its bound has just crossed the margin, and stays near it."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    policy: GatePolicy
-    counts: Counts
-    shares: Mapping[int, float]
-    flips: bool = True
-    """Without them a verdict says what to do, and not how many raters could change it."""
-
-    @property
-    def alpha(self) -> float:
-        return round(1 - self.policy.confidence.pass_, 12)
-
-    @property
-    def beta(self) -> float:
-        return round(1 - self.policy.confidence.block, 12)
-
-    @property
-    def assignment_broken(self) -> bool:
-        return p_uneven(self.counts.units(self.shares)) < UNEVEN
 
 
 def judged(setting: Setting, index: int, rule: Rule) -> Iterator[RolloutRule]:
@@ -63,42 +29,42 @@ def judged(setting: Setting, index: int, rule: Rule) -> Iterator[RolloutRule]:
     if rule.feedback is not None:
         yield from _feedback(setting, base, rule.feedback)
     elif rule.errors is not None:
-        yield _errors(setting, base, rule.errors.max_rate)
+        yield budgets.errors(setting, base, rule.errors.max_rate)
     elif rule.latency is not None:
         if rule.latency.p95_max_ms is not None:
-            yield _slow(setting, base, rule.latency.p95_max_ms)
+            yield budgets.slow(setting, base, rule.latency.p95_max_ms)
         if rule.latency.max_ratio is not None:
-            yield _slower(setting, base, rule.latency.max_ratio)
+            yield budgets.slower(setting, base, rule.latency.max_ratio)
     else:
         reason = f"{rule.metric} is not scored on served answers: missing data holds"
-        yield _with(base, signal=rule.metric, needed=1, reason=reason)
+        yield changed(base, signal=rule.metric, needed=1, reason=reason)
 
 
 def _feedback(setting: Setting, base: RolloutRule, asked: Feedback) -> Iterator[RolloutRule]:
     scale = asked.range or SCALES.get(asked.signal, (0.0, 1.0))
-    base = _with(base, signal=asked.signal)
+    base = changed(base, signal=asked.signal)
     if not setting.counts.fits(asked.signal, scale):
         reason = f"votes on {asked.signal} lie outside {scale[0]:g} to {scale[1]:g}: give the rule their range"
-        yield _with(base, needed=1, reason=reason)
+        yield changed(base, needed=1, reason=reason)
         return
     levels = setting.counts.levels(asked.signal, scale)
     phases = list(setting.counts.votes(asked.signal, scale).values())
     n_c, n_b = (int(sum(arms[i].n for arms in phases)) for i in (0, 1))
-    base = _with(base, n_candidate=n_c, n_baseline=n_b)
+    base = changed(base, n_candidate=n_c, n_baseline=n_b)
     if asked.no_worse_by is not None:
-        named = _with(base, id=f"{base.id}/no_worse_by", target=asked.no_worse_by)
+        named = changed(base, id=f"{base.id}/no_worse_by", target=asked.no_worse_by)
         yield _no_worse(setting, named, levels, phases, asked.no_worse_by)
         if not setting.assignment_broken:
             yield from _per_unit(setting, named, asked.signal, scale, asked.no_worse_by)
     if asked.floor is not None:
-        named = _with(base, id=f"{base.id}/floor", target=asked.floor)
+        named = changed(base, id=f"{base.id}/floor", target=asked.floor)
         yield _floor(setting, named, levels, asked.floor)
 
 
 def _no_worse(
     setting: Setting, base: RolloutRule, levels: Sequence[Level], phases: Sequence[Phase], margin: float
 ) -> RolloutRule:
-    least = votes_before_a_decision(margin)
+    enough = votes_before_a_decision(margin)
 
     def smaller(arms: Sequence[Phase]) -> float:
         return min(sum(c.n for c, _ in arms), sum(b.n for _, b in arms))
@@ -109,21 +75,21 @@ def _no_worse(
         return "fail" if canary(arms, margin, setting.beta, "high") < 0 else "inconclusive"
 
     low, high = canary(phases, margin, setting.alpha, "low"), canary(phases, margin, setting.beta, "high")
-    estimate = _difference(phases)
-    outcome: RuleOutcome = verdict(phases) if smaller(phases) >= least else "inconclusive"
-    found = _with(
+    estimate = difference(phases)
+    outcome: RuleOutcome = verdict(phases) if smaller(phases) >= enough else "inconclusive"
+    found = changed(
         base,
         verdict=outcome,
         estimate=estimate,
-        low=_finite(low),
-        high=_finite(high),
-        needed=max(0, int(least - smaller(phases))),
+        low=finite(low),
+        high=finite(high),
+        needed=max(0, int(enough - smaller(phases))),
     )
     if outcome == "inconclusive" and found.needed:
-        return _with(found, reason=f"{found.needed} more votes in the smaller arm before anything is decided")
+        return changed(found, reason=f"{found.needed} more votes in the smaller arm before anything is decided")
     if setting.assignment_broken:
         reason = "the assignment is broken: the arms do not have the shares of units that they should have"
-        return _with(found, verdict="inconclusive", needed=max(1, found.needed), reason=reason)
+        return changed(found, verdict="inconclusive", needed=max(1, found.needed), reason=reason)
 
     def toward(better: bool) -> Outcome:
         # The bound that has to move, so that steepest steps go the shortest way.
@@ -138,17 +104,17 @@ def _no_worse(
     # What the evidence itself would bear: the number of votes before the first look is no part of it.
     if not setting.flips:
         if outcome == "pass" and _fragile(levels, toward(better=False)):
-            return _with(found, verdict="inconclusive", reason=f"fewer than {MIN_FLIP} raters could undo the pass")
-        return _with(found, reason=_words(outcome, estimate, margin, low, high))
+            return changed(found, verdict="inconclusive", reason=f"fewer than {MIN_FLIP} raters could undo the pass")
+        return changed(found, reason=_words(outcome, estimate, margin, low, high))
     cost = FlipCost(
-        removal=_least([fewest(levels, "removal", better, toward(better)) for better in directions]),
-        reversal=_least([fewest(levels, "reversal", better, toward(better)) for better in directions]),
+        removal=least([fewest(levels, "removal", better, toward(better)) for better in directions]),
+        reversal=least([fewest(levels, "reversal", better, toward(better)) for better in directions]),
     )
-    found = _with(found, flip_cost=cost)
-    if outcome == "pass" and (fragile := _least([cost.removal, cost.reversal])) is not None and fragile < MIN_FLIP:
+    found = changed(found, flip_cost=cost)
+    if outcome == "pass" and (fragile := least([cost.removal, cost.reversal])) is not None and fragile < MIN_FLIP:
         reason = f"{fragile} rater{'s' if fragile > 1 else ''} could undo the pass; it must take at least {MIN_FLIP}"
-        return _with(found, verdict="inconclusive", reason=reason)
-    return _with(found, reason=_words(outcome, estimate, margin, low, high))
+        return changed(found, verdict="inconclusive", reason=reason)
+    return changed(found, reason=_words(outcome, estimate, margin, low, high))
 
 
 def _fragile(levels: Sequence[Level], outcome: Outcome) -> bool:
@@ -178,14 +144,14 @@ def _per_unit(
         phases.append((_content(c, units_c), _content(b, units_b)))
     low, high = canary(phases, margin, setting.alpha, "low"), canary(phases, margin, setting.beta, "high")
     worse = high < 0 and min(base.n_candidate, base.n_baseline) >= votes_before_a_decision(margin)
-    yield _with(
+    yield changed(
         base,
         id=f"{base.id}/per_unit",
         strength="guard",
         verdict="fail" if worse else "inconclusive" if low <= -margin else "pass",
-        estimate=_difference(phases),
-        low=_finite(low),
-        high=_finite(high),
+        estimate=difference(phases),
+        low=finite(low),
+        high=finite(high),
         needed=0,
         reason="the arms vote at different rates: this counts bad votes per unit that was served, voting or not",
     )
@@ -214,7 +180,7 @@ def _content(votes: Votes, units: float) -> Votes:
 def _floor(setting: Setting, base: RolloutRule, levels: Sequence[Level], floor: float) -> RolloutRule:
     mine = [level for level in levels if level.candidate]
     if base.n_candidate == 0:
-        return _with(base, needed=FEWEST, reason="no votes yet")
+        return changed(base, needed=FEWEST, reason="no votes yet")
     binary = all(level.value in (0.0, 1.0) for level in mine)
 
     def bound(arms: Sequence[Phase], alpha: float, side: str) -> float:
@@ -233,7 +199,7 @@ def _floor(setting: Setting, base: RolloutRule, levels: Sequence[Level], floor: 
     total = [sum(level.n * level.value for level in mine)]
     phases = [(Votes(base.n_candidate, total[0], sum(level.n * level.value**2 for level in mine)), Votes(0, 0, 0))]
     outcome: RuleOutcome = verdict(phases) if base.n_candidate >= FEWEST else "inconclusive"
-    found = _with(
+    found = changed(
         base,
         verdict=outcome,
         estimate=total[0] / base.n_candidate,
@@ -252,93 +218,6 @@ def _floor(setting: Setting, base: RolloutRule, levels: Sequence[Level], floor: 
         pooled = [level._replace(phase=0) for level in mine]
         score: Outcome = lambda arms: (verdict(arms), sign * bound(arms, alpha, side))  # noqa: E731
         cost = FlipCost(fewest(pooled, "removal", better, score), fewest(pooled, "reversal", better, score))
-        found = _with(found, flip_cost=cost)
+        found = changed(found, flip_cost=cost)
     said = f"{100 * (found.estimate or 0):.1f} % against a floor of {100 * floor:g} %"
-    return _with(found, reason=said if not found.needed else f"{said}; {found.needed} more votes before it counts")
-
-
-def _errors(setting: Setting, base: RolloutRule, most: float) -> RolloutRule:
-    n, failed = setting.counts.answers(candidate=True)
-    n_baseline, _ = setting.counts.answers(candidate=False)
-    return _rate(
-        setting,
-        _with(base, n_candidate=n, n_baseline=n_baseline, target=most),
-        failed,
-        failed,
-        n,
-        most,
-        "answers failed",
-    )
-
-
-def _slow(setting: Setting, base: RolloutRule, limit_ms: float) -> RolloutRule:
-    surely, possibly, n = setting.counts.slower(limit_ms)
-    named = _with(base, id=f"{base.id}/p95_max_ms", n_candidate=n, target=limit_ms)
-    return _rate(setting, named, surely, possibly, n, 0.05, f"answers took longer than {limit_ms:g} ms")
-
-
-def _rate(
-    setting: Setting, base: RolloutRule, surely: int, possibly: int, n: int, most: float, what: str
-) -> RolloutRule:
-    """A rate of answers that must not exceed `most`; what the histogram cannot tell counts against whoever would gain."""
-    if n == 0:
-        return _with(base, needed=FEWEST, reason="no answers yet")
-    low, high = bern_cs(surely, n, setting.beta, "low"), bern_cs(possibly, n, setting.alpha, "high")
-    enough = n >= FEWEST
-    outcome: RuleOutcome = "fail" if enough and low > most else "pass" if enough and high <= most else "inconclusive"
-    return _with(
-        base,
-        verdict=outcome,
-        estimate=possibly / n,
-        low=low,
-        high=high,
-        needed=max(0, FEWEST - n),
-        reason=f"{100 * possibly / n:.1f} % of {n} {what}, at most {100 * most:g} % may",
-    )
-
-
-def _slower(setting: Setting, base: RolloutRule, most: float) -> RolloutRule:
-    phases = list(setting.counts.log_latencies().values())
-    n_c, n_b = (int(sum(arms[i].n for arms in phases)) for i in (0, 1))
-    named = _with(base, id=f"{base.id}/max_ratio", n_candidate=n_c, n_baseline=n_b, target=most)
-    needed = max(0, FEWEST - min(n_c, n_b))
-    if needed:
-        return _with(
-            named, needed=needed, reason=f"{needed} more answers in the smaller arm before anything is decided"
-        )
-    scale = max(0.05, abs(log(most)))
-    low = exp(mixture_bound(phases, scale, setting.beta, "low"))
-    high = exp(mixture_bound(phases, scale, setting.alpha, "high"))
-    outcome: RuleOutcome = "fail" if low > most else "pass" if high <= most else "inconclusive"
-    estimate = exp(_difference(phases) or 0.0)
-    return _with(
-        named,
-        verdict=outcome,
-        estimate=estimate,
-        low=low,
-        high=high,
-        reason=f"answers take {estimate:.2f} times as long (geometric mean), at most {most:g} times may",
-    )
-
-
-def _difference(phases: Sequence[Phase]) -> float | None:
-    """Candidate minus baseline, phases weighted as the bounds weight them."""
-    usable = [(c, b, c.n * b.n / (c.n + b.n)) for c, b in phases if c.n and b.n]
-    weights = sum(weight for _, _, weight in usable)
-    if not usable:
-        return None
-    return sum(weight / weights * (c.total / c.n - b.total / b.n) for c, b, weight in usable)
-
-
-def _finite(value: float) -> float | None:
-    return None if value in (inf, -inf) else value
-
-
-def _least(counts: Sequence[int | None]) -> int | None:
-    return min((count for count in counts if count is not None), default=None)
-
-
-def _with(rule: RolloutRule, **changes: object) -> RolloutRule:
-    import msgspec
-
-    return msgspec.structs.replace(rule, **changes)
+    return changed(found, reason=said if not found.needed else f"{said}; {found.needed} more votes before it counts")
