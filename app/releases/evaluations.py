@@ -14,7 +14,7 @@ from sqlmodel import col
 from app.gates.outcome import HELD, PASS, UNFINISHED
 from app.kit.clock import Clock
 from app.kit.db import Sessions
-from app.kit.errors import DomainError
+from app.kit.errors import DomainError, InvalidContentError
 from app.registry.environments import Environments, Rules
 from app.registry.service import Registry
 from app.releases import evidence
@@ -73,9 +73,9 @@ class Evaluations:
 
     async def obstacle(self, session: AsyncSession, row: ReleaseRow, place: DeploymentRow) -> str | None:
         """Why a release that passed may not begin now: other evidence is asked for, something else is live, or a freeze."""
-        rules, asked = await self.asked(session, row)
-        if why := stale(row, place, asked):
+        if why := await self.stale(session, row, place):
             return why
+        rules, _ = await self.asked(session, row)
         if rules.after is not None and not await Repository(session, row.project_id).was_live(rules.after, row.bundle):
             return f"{row.environment} comes after {rules.after}, where this content was never live: release it there first"
         if why := evidence.frozen(rules, self._clock()):
@@ -83,8 +83,16 @@ class Evaluations:
         return None
 
     async def stale(self, session: AsyncSession, row: ReleaseRow, place: DeploymentRow) -> str | None:
-        """Why the evidence is not about what is asked for and live now."""
-        return stale(row, place, (await self.asked(session, row))[1])
+        """Why the evidence is not about what is asked for and live now; None when it is exactly that."""
+        try:
+            _, asked = await self.asked(session, row)
+        except InvalidContentError as error:
+            return f"its evidence is stale: {error.detail}"
+        if why := evidence.stale(row.evidence, evidence.pins_of(asked)):
+            return f"its evidence is stale: {why}; evaluate it again"
+        if place.live != row.baseline:
+            return "its evidence is stale: what is live has changed since the evaluation; evaluate it again"
+        return None
 
     async def begin(self, transitions: Transitions, row: ReleaseRow, place: DeploymentRow, reason: str) -> None:
         """Begins the rollout of a release that passed, or blocks it and says why not."""
@@ -186,15 +194,6 @@ class Evaluations:
 
     async def _live(self, session: AsyncSession, row: ReleaseRow) -> ReleaseRow | None:
         return None if row.baseline is None else await Repository(session, row.project_id).release(row.baseline)
-
-
-def stale(row: ReleaseRow, place: DeploymentRow, asked: list[Demand]) -> str | None:
-    """Why what a release has shown is not what it must show now."""
-    if why := evidence.stale(row.evidence, evidence.pins_of(asked)):
-        return f"its evidence is stale: {why}; evaluate it again"
-    if place.live != row.baseline:
-        return "its evidence is stale: what is live has changed since the evaluation; evaluate it again"
-    return None
 
 
 def _by_role(given: Sequence[ApprovalRow]) -> Mapping[str, int]:

@@ -51,7 +51,10 @@ class Rollouts:
         async with self._sessions() as session:
             going_on = (await session.execute(query)).all()
         for project_id, release_id in going_on:
-            await self.look(project_id, [release_id])
+            try:
+                await self.look(project_id, [release_id])
+            except Exception:  # noqa: BLE001 - one rollout that cannot be judged must not keep everything else from starting
+                _log.exception("the rollout of release %s could not be looked at", release_id)
 
     async def counted(self, project_id: str, releases: Set[str], judged: Set[str]) -> None:
         """After a commit: votes and failures are looked at at once, answers alone at most once a second."""

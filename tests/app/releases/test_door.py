@@ -263,6 +263,34 @@ async def test_a_prompt_that_the_environment_does_not_name_cannot_be_released(do
     assert "environments.production.prompts.other.suites" in problem["detail"]
 
 
+async def test_every_suite_of_the_environment_must_pass(door: Door) -> None:
+    await door.build()
+    scorers = [{"use": "exact_match", "name": "right"}, {"use": "regex", "name": "short", "args": {"pattern": "^no"}}]
+    await door.make("suites", "brief", {"dataset": "questions", "endpoints": ["good"], "scorers": scorers})
+    await door.make("gate-policies", "brief", {**POLICY, "rules": [{"metric": "short", "floor": 0.9}]})
+    await door.make(
+        "suites", "brief", {"dataset": "questions", "endpoints": ["good"], "scorers": scorers, "policy": "brief"}
+    )
+    await door.environment(prompts={"ask": {"suites": ["checks", "brief"]}})
+    nameless = await door.release(status=422)
+    assert "names a gate policy" in nameless["detail"]
+    await door.suite(policy="strict")
+    release = await door.release()
+    assert (release["state"], release["verdict"]) == ("blocked", "fail")
+    assert [v["verdict"] for v in release["verdicts"]] == ["pass", "fail"]
+    assert release["reason"].startswith("brief@2: fail")
+
+
+async def test_an_environment_that_no_longer_names_the_prompt_lets_nothing_through(door: Door, keys: Keys) -> None:
+    await door.build(approvals=1)
+    release = await door.release()
+    await door.environment(prompts={}, approvals=1)
+    async with keys.of("approver") as approver:
+        problem = await approver.act(release, "approve", 409)
+    assert "stale" in problem["detail"]
+    assert (await door.read(release))["state"] == "blocked"
+
+
 async def test_lost_answers_are_no_evidence(door: Door) -> None:
     await door.build()
     await door.make("endpoints", "silent", {"provider": "replay", "model": "silent"})
