@@ -131,7 +131,7 @@ class Rollouts:
 
 
 def _judged(policy: GatePolicy, tallies: Any, row: ReleaseRow, now: datetime, *, flips: bool = True) -> RolloutVerdict:
-    from app.gates.rollout import judge_rollout
+    from app.gates.rollout.judge import judge_rollout
 
     step = row.step or 0
     # Whoever goes live after this step is asked for proof, even where the last step lies below `decide_at`.

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from app.feedback.schemas import Tally
-from app.gates.rollout import judge_rollout
+from app.gates.rollout.judge import judge_rollout
 from app.registry.kinds.gate_policy import GatePolicy
 from tests.benchmarks.run_engine import Limit, Service, endpoint, serving
 from tests.benchmarks.serving import Client

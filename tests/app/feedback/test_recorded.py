@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.feedback.schemas import Tally
-from app.gates.rollout import judge_rollout
+from app.gates.rollout.judge import judge_rollout
 from tests.app.feedback.conftest import People
 from tests.app.gates.test_rollout import policy
 from tests.conftest import on_both

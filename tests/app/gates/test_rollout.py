@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from app.feedback import counting
 from app.feedback.schemas import ERRORS, LATENCY, RESPONSES, UNITS, Tally
-from app.gates.rollout import judge_rollout
 from app.gates.rollout.counts import Counts, Level
 from app.gates.rollout.flips import fewest
+from app.gates.rollout.judge import judge_rollout
 from app.gates.rollout.schemas import RolloutRule, RolloutVerdict
 from app.registry.kinds.gate_policy import GatePolicy, problems
 from app.stats.sequential import Phase, canary
