@@ -3,14 +3,16 @@
     python -m tests.benchmarks.rollout_streams [--streams 500] [--http 20]
 
 Simulated votes (base rate 0.80, 20 % of the units get the candidate, margin 5 points, a look every 50 votes, 10,000 votes at
-most), judged by the product's own `judge_rollout`; then further streams through the whole service over HTTP, where every
-vote is the rating of an answer that the gateway served. Exits with 1 when a figure misses its limit.
+most), judged by the product's own `judge_rollout`; ramps of 5, 25 and 50 % during which everybody's satisfaction falls; how long
+a verdict on 100,000 votes takes; then further streams through the whole service over HTTP, where every vote is the rating of an
+answer that the gateway served. Exits with 1 when a figure misses its limit.
 """
 
 import argparse
 import asyncio
 import sys
 import tempfile
+import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
@@ -28,6 +30,8 @@ from tests.benchmarks.run_engine import Limit, Service, endpoint, serving
 from tests.benchmarks.serving import Client
 
 BASE, SHARE, MARGIN, EVERY, VOTES, DROP = 0.80, 0.20, 0.05, 50, 10_000, 0.10
+RAMP, RAMP_VOTES = ((0.05, 0.85), (0.25, 0.80), (0.50, 0.75)), 3_000
+"""Share and everybody's satisfaction in each phase, and the votes of a phase."""
 RULES = [{"feedback": {"signal": "thumbs", "no_worse_by": MARGIN}}]
 POLICY = msgspec.convert({"rules": [{"metric": "m", "floor": 0.5}], "rollout_rules": RULES}, GatePolicy)
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -61,6 +65,58 @@ def simulated(streams: int) -> list[Limit]:
             name = f"drop {100 * drop:g}, {streams} streams: decided against it, %"
             limits.append(Limit(name, share, most=2.0) if drop == 0 else Limit(name, share, least=99.0))
     return limits
+
+
+def ramp(seed: int) -> str:
+    """How a ramp at no change ends: `pause` if it was ever paused, else the last look's action."""
+    rng = np.random.default_rng([seed, 7])
+    shares = {phase: share for phase, (share, _) in enumerate(RAMP)}
+    before: list[Tally] = []
+    action = "hold"
+    for phase, (share, base) in enumerate(RAMP):
+        arms, good = rng.random(RAMP_VOTES) < share, rng.random(RAMP_VOTES) < base
+        now: list[Tally] = []
+        for seen in range(EVERY, RAMP_VOTES + 1, EVERY):
+            now = []
+            for arm, mine in (("candidate", arms[:seen]), ("baseline", ~arms[:seen])):
+                n, up = int(mine.sum()), int(good[:seen][mine].sum())
+                now += [Tally(phase, arm, "thumbs", 100, up, up, up), Tally(phase, arm, "thumbs", 0, n - up, 0, 0)]  # type: ignore[arg-type]
+            tallies = before + now
+            verdict = judge_rollout(POLICY, tallies, shares, share=share, started_at=NOW, now=NOW, flips=False)
+            action = verdict.action
+            if action in ("pause", "roll_back"):
+                return "pause"
+        before += now
+    return action
+
+
+def ramps(streams: int) -> list[Limit]:
+    with ProcessPoolExecutor(2) as pool:
+        ends = Counter(pool.map(ramp, range(streams), chunksize=10))
+    print(f"ramp with falling satisfaction, no change: {dict(ends)} of {streams} streams")
+    return [
+        Limit(f"ramp, no change, {streams} streams: decided against it, %", 100 * ends["pause"] / streams, most=2.0)
+    ]
+
+
+def timed() -> list[Limit]:
+    """A verdict on 100,000 votes in three phases: as after every commit, and with its flip cost as when it is read."""
+    slowest = {False: 0.0, True: 0.0}
+    for drop in (0.0, 0.02, 0.10):
+        tallies = []
+        for phase in range(3):
+            for arm, base in (("candidate", BASE - drop), ("baseline", BASE)):
+                n, up = 100_000 // 6, round(100_000 // 6 * base)
+                tallies += [Tally(phase, arm, "thumbs", 100, up, up, up), Tally(phase, arm, "thumbs", 0, n - up, 0, 0)]  # type: ignore[arg-type]
+        for flips in slowest:
+            taken = []
+            for _ in range(30):
+                began = time.perf_counter()
+                judge_rollout(POLICY, tallies, {}, share=0.5, started_at=NOW, now=NOW, flips=flips)
+                taken.append(1000 * (time.perf_counter() - began))
+            slowest[flips] = max(slowest[flips], float(np.median(taken)))
+    print(f"verdict on 100,000 votes with its flip cost: {slowest[True]:.1f} ms (median, slowest of three drops)")
+    return [Limit("verdict on 100,000 votes without flip cost, median ms", slowest[False], most=10.0)]
 
 
 def prepare(service: Service, base_url: str) -> None:
@@ -150,7 +206,7 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--http", type=int, default=20)
     given = parser.parse_args()
-    limits = simulated(given.streams) if given.streams else []
+    limits = [*simulated(given.streams), *ramps(given.streams), *timed()] if given.streams else []
     if given.http:
         with tempfile.TemporaryDirectory() as folder, endpoint(0) as url, serving(Path(folder, "home")) as (service, _):
             prepare(service, url)
