@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlmodel import col
@@ -82,11 +83,25 @@ class Audit:
 
     async def verify(self) -> Verified:
         """Reads the whole chain in batches and computes every hash again, off the event loop."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            # One snapshot for the end and all batches: what is written meanwhile belongs to neither.
+            await self._session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         head = await self._session.get(AuditHeadRow, (self._project_id,), populate_existing=True)
-        last, previous = 0, START
+        lowest = await self._session.scalar(select(func.min(col(AuditRow.no))).where(*self._after(None)))
+        if lowest is not None and lowest < 1:
+            return Verified(False, await self._count(), START, lowest, f"entry {lowest} was never written")
+        last, previous, size = 0, START, BATCH
         while True:
-            query = select(AuditRow).where(col(AuditRow.project_id) == self._project_id, col(AuditRow.no) > last)
-            rows = list(await self._session.scalars(query.order_by(col(AuditRow.no)).limit(BATCH)))
+            query = select(AuditRow).where(*self._after(last)).order_by(col(AuditRow.no)).limit(size)
+            try:
+                rows = list(await self._session.scalars(query))
+            except (ValueError, TypeError, SQLAlchemyError):
+                if size > 1:
+                    size = 1  # one by one, to find which
+                    continue
+                number = await self._session.scalar(select(func.min(col(AuditRow.no))).where(*self._after(last)))
+                why = f"entry {number} cannot be read, which nothing that was written here is"
+                return Verified(False, await self._count(), previous, number, why)
             if not rows:
                 break
             bad = await asyncio.to_thread(_first_bad, self._project_id, rows, last, previous)
@@ -97,11 +112,16 @@ class Audit:
         ends = (0, START) if head is None else (head.no, head.hash)
         if ends != (last, previous):
             why = f"the chain ends with entry {last}, and its end was written down as entry {ends[0]} ({ends[1]})"
-            return Verified(False, last, previous, min(last, ends[0]) + 1, why)
+            first = last if ends[0] == last else min(last, max(0, ends[0])) + 1
+            return Verified(False, last, previous, first, why)
         return Verified(True, last, previous)
 
+    def _after(self, number: int | None) -> list[Any]:
+        own = [col(AuditRow.project_id) == self._project_id]
+        return own if number is None else [*own, col(AuditRow.no) > number]
+
     async def _count(self) -> int:
-        query = select(func.count()).select_from(AuditRow).where(col(AuditRow.project_id) == self._project_id)
+        query = select(func.count()).select_from(AuditRow).where(*self._after(None))
         return int(await self._session.scalar(query) or 0)
 
 
@@ -111,7 +131,11 @@ def _first_bad(project_id: str, rows: Sequence[AuditRow], last: int, previous: s
             return last + 1, f"entry {last + 1} is missing"
         if row.previous != previous:
             return row.no, f"entry {row.no} does not follow the one before it"
-        if row.hash != hash_of(project_id, row):
+        try:
+            whole = row.hash == hash_of(project_id, row)
+        except (ValueError, TypeError):  # no canonical form: never written here
+            whole = False
+        if not whole:
             return row.no, f"entry {row.no} is not what was written"
         last, previous = row.no, row.hash
     return None

@@ -128,6 +128,14 @@ async def test_changes_at_once_make_one_chain_without_gap(client: httpx2.AsyncCl
         ("DELETE FROM audit_entry", 1),
         ("DELETE FROM audit_head", 1),
         ("UPDATE audit_entry SET no = 9 WHERE no = 5", 5),
+        ("UPDATE audit_entry SET details = '{\"a\"\\: 123456789012345678901}' WHERE no = 3", 3),
+        ("UPDATE audit_head SET no = -1", 1),
+        ("UPDATE audit_head SET hash = 'sha256:other'", 5),
+        (
+            "INSERT INTO audit_entry SELECT project_id, -3, at, actor, action, subject, before, after, reason, details, "
+            "hash, hash FROM audit_entry WHERE no = 5",
+            -3,
+        ),
         (
             "INSERT INTO audit_entry SELECT project_id, 6, at, actor, action, subject, before, after, reason, details, "
             "hash, hash FROM audit_entry WHERE no = 5",
@@ -146,6 +154,33 @@ async def test_whatever_is_altered_is_found(
     found = await verify(client)
     assert (found["ok"], found["first_bad"]) == (False, first_bad)
     assert found["why"]
+
+
+@on_both
+async def test_a_chain_that_is_written_to_meanwhile_is_whole(client: httpx2.AsyncClient) -> None:
+    async def write() -> None:
+        for n in range(15):
+            await version(client, content=f"hello {n}")
+
+    writing = asyncio.create_task(write())
+    found = []
+    while not writing.done():
+        found.append((await verify(client))["ok"])
+    await writing
+    assert found
+    assert all(found)
+
+
+@pytest.mark.parametrize("column", ["at", "details"])
+async def test_an_entry_that_cannot_be_read_is_named(
+    app: KeepEncodedSlash, client: httpx2.AsyncClient, column: str
+) -> None:
+    for n in range(3):
+        await version(client, content=f"hello {n}")
+    async with app.litestar.state.sessions.begin() as session:
+        await session.execute(text(f"UPDATE audit_entry SET {column} = 'garbage' WHERE no = 2"))
+    found = await verify(client)
+    assert (found["ok"], found["first_bad"]) == (False, 2)
 
 
 @on_both
