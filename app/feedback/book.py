@@ -170,6 +170,11 @@ class Book:
 
     def _rate(self, caller: Caller, rating: RatingCreate, at: str, entered: _Entered) -> None:
         value = counting.checked(rating.signal, rating.value, f"{at}/value")
+        for name in ("inference_id", "id", "comment", "correction"):
+            if "\0" in (getattr(rating, name) or ""):
+                raise InvalidContentError.at(f"{at}/{name}", "text cannot hold the character U+0000")
+        if any("\0" in tag for tag in rating.tags):
+            raise InvalidContentError.at(f"{at}/tags", "text cannot hold the character U+0000")
         known = self._answer(caller, rating, at, entered)
         if rating.unit is not None and known.unit != self._signer.person(self._project_id, rating.unit):
             raise InvalidContentError.at(f"{at}/unit", "this answer was given to another unit")

@@ -15,7 +15,10 @@ _WHOLE = ("thumbs", "stars")
 
 def checked(signal: str, value: float, pointer: str) -> float:
     """The value as a number; `InvalidContentError` when the signal does not allow it."""
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise InvalidContentError.at(pointer, f"a rating is a finite number of at most {MAX_VALUE:.0e}") from error
     if isinstance(value, bool) and signal != "thumbs":
         raise InvalidContentError.at(pointer, f"{signal} is a number; only thumbs may be true or false")
     if not isfinite(number) or abs(number) > MAX_VALUE:

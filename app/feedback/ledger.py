@@ -103,7 +103,7 @@ class Ledger:
                     ids.add(self._signer.inference_of(rating.receipt, self._project_id, self._now, ""))
                 except DomainError:  # it is told when the rating is entered, with its place
                     continue
-            elif given := rating.inference_id or rating.id:
+            elif (given := rating.inference_id or rating.id) and "\0" not in given:
                 ids.add(given)
         names = Known.__struct_fields__
         for some in batched_by_variables(ids):

@@ -42,9 +42,9 @@ class GroupWriter(Generic[Job]):
     async def close(self) -> None:
         """Writes what waits, then ends."""
         if self._task is not None:
+            task, self._task = self._task, None  # from now on nobody can line up behind the end
             self._queue.put_nowait(None)
-            await self._task
-            self._task = None
+            await task
 
     async def submit(self, job: Job) -> Any:
         """The job's result once it is durable; raises its error."""

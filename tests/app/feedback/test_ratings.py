@@ -87,6 +87,7 @@ async def test_ten_thousand_votes_of_one_key_on_one_answer_are_one_vote(people: 
         ("score", 1.01, 422),
         ("score", -0.01, 422),
         ("minutes", 1e10, 422),
+        ("minutes", 10**400, 422),
         ("thumbs", "up", 400),
         ("thumbs", None, 400),
     ],
@@ -144,6 +145,14 @@ async def test_of_an_array_all_is_kept_or_nothing(people: People) -> None:
     kept = await people.rate([good, {"receipt": two, "signal": "stars", "value": 5}])
     assert [item["signal"] for item in kept["items"]] == ["thumbs", "stars"]
     assert await people.votes("stars") == {(0, "candidate"): (1, 1.0)}
+
+
+async def test_text_that_no_database_takes_is_refused(people: People) -> None:
+    _, receipt = await people.served()
+    for name, value in (("comment", "a\0b"), ("correction", "\0"), ("tags", ["\0"])):
+        body = {"receipt": receipt, "signal": "thumbs", "value": 1, name: value}
+        assert (await people.rate(body, 422))["errors"][0]["pointer"] == f"/{name}"
+    await people.rate({"inference_id": "\0", "signal": "thumbs", "value": 1}, 422)
 
 
 @pytest.mark.parametrize("count", [0, 1_001])
