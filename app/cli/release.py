@@ -8,6 +8,7 @@ from promptward import AsyncClient
 from promptward.shapes import Release
 
 from app.cli.command import Session, common
+from app.cli.connection import EMBEDDED_URL
 from app.cli.exits import Exit, UserError
 from app.cli.output import Output
 
@@ -68,6 +69,7 @@ async def create(
     if steps or at_once:
         rest["rollout"] = {"steps": list(steps)} if steps else None
     async with session.client() as client:
+        wait = wait or client.url == EMBEDDED_URL  # an embedded service ends with this command
         made = await client.releases.create(environment, prompt, endpoint, **rest)
         if wait:
             made = await evaluated(client, made["id"])

@@ -12,7 +12,7 @@ from app.cli.exits import Exit, UserError
 from app.cli.project import find_root, project_files
 from app.cli.release import evaluated, exit_code, show
 
-ORDER = (Exit.FAIL, Exit.TROUBLE, Exit.INCONCLUSIVE, Exit.PASS)
+ORDER = (Exit.FAIL, Exit.TROUBLE, Exit.INCONCLUSIVE)
 
 
 @click.command()
@@ -38,8 +38,8 @@ async def ship(
     session.out.data({"environment": environment, "releases": releases})
     if not wait:
         return Exit.PASS
-    codes = {Exit(exit_code(one)) for one in releases} | {Exit.PASS}
-    return next(code for code in ORDER if code in codes)
+    codes = {Exit(exit_code(one)) for one in releases} - {Exit.PASS}
+    return next((code for code in ORDER if code in codes), Exit.TROUBLE) if codes else Exit.PASS
 
 
 class Asked(NamedTuple):
