@@ -14,8 +14,8 @@ from app.kit.changes import Change, record
 from app.kit.clock import Clock, utc_now
 from app.kit.digests import digest
 from app.kit.errors import FieldError, NotFoundError, PreconditionFailedError
-from app.registry.contents import several
-from app.registry.kinds.base import Content, escape
+from app.registry.contents import several, unrepresentable
+from app.registry.kinds.base import Content, escape, invalid
 from app.registry.names import checked_label
 from app.registry.service import Registry
 from app.registry.tables import EnvironmentRow
@@ -146,8 +146,8 @@ class Environments:
     ) -> tuple[EnvironmentRead, bool]:
         """Declares an environment or changes its rules, and protects its label; returns whether anything changed.
 
-        `expected` is the digest that was read before, `others` are environments that are declared with it. Raises `InvalidContentError` with every place that is wrong,
-        `PreconditionFailedError` when something changed since.
+        `expected` is the digest that was read before, `others` are environments that are declared with it. Raises
+        `InvalidContentError` with every place that is wrong, `PreconditionFailedError` when something changed since.
         """
         checked_label(name, "/name")
         await self._registry.repository.lock()
@@ -203,11 +203,12 @@ class Environments:
         return Environment()
 
     async def _unknown(self, environment: Environment) -> list[FieldError]:
-        """Suites and policies that do not exist."""
+        """Prompts, suites and policies that do not exist."""
         found = []
         for prompt, needs in environment.prompts.items():
             where = f"/prompts/{escape(prompt)}"
-            wanted = [(f"{where}/suites/{i}", "suite", ref) for i, ref in enumerate(needs.suites)]
+            wanted = [(where, "prompt", prompt)]
+            wanted += [(f"{where}/suites/{i}", "suite", ref) for i, ref in enumerate(needs.suites)]
             wanted += [(f"{where}/policy", "gate_policy", needs.policy)] if needs.policy is not None else []
             for pointer, kind, ref in wanted:
                 try:
@@ -215,6 +216,23 @@ class Environments:
                 except NotFoundError as error:
                     found.append(FieldError(pointer, error.detail))
         return found
+
+
+def parse(data: Any, pointer: str = "") -> Environment:
+    """The rules in plain data. Raises `InvalidContentError` with the pointers of the bad fields, below `pointer`."""
+    if problems := [FieldError(pointer + p.pointer, p.detail) for p in unrepresentable(data)]:
+        raise several(problems)
+    try:
+        return msgspec.convert(data, Environment)
+    except msgspec.ValidationError as error:
+        # msgspec does not name a mapping's key in its path: the entry at fault is found by reading each alone
+        prompts = data.get("prompts") if isinstance(data, dict) else None
+        for name, needs in prompts.items() if isinstance(prompts, dict) else ():
+            try:
+                msgspec.convert(needs, EnvironmentPrompt)
+            except msgspec.ValidationError as fault:
+                raise invalid(fault, f"{pointer}/prompts/{escape(name)}", known=EnvironmentPrompt) from fault
+        raise invalid(error, pointer, known=Environment) from error
 
 
 def faults(name: str, environment: Environment, known: Set[str]) -> list[FieldError]:

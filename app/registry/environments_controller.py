@@ -1,5 +1,7 @@
 """Environments over HTTP."""
 
+from typing import Any
+
 from litestar import Controller, Request, Response, Router, get, put
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
@@ -8,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.schemas import Caller
 from app.kit.pages import Page
-from app.registry.environments import Environment, EnvironmentRead, Environments
+from app.registry.environments import EnvironmentRead, Environments, parse
 
 
 async def provide_environments(
@@ -37,13 +39,16 @@ class EnvironmentController(Controller):
         self,
         environments: NamedDependency[Environments],
         name: FromPath[str],
-        data: JSONBody[Environment],
+        data: JSONBody[dict[str, Any]],
         request: Request[object, object, State],
     ) -> Response[EnvironmentRead]:
         """Declare an environment, or change its rules. Its label is protected from then on. `If-Match` with the digest that
-        was read refuses to overwrite what somebody else changed."""
+        was read refuses to overwrite what somebody else changed.
+
+        The body is `{after?, prompts: {<name>: {suites: […], policy?}}, approvals, rollout?: {steps: […]}, freeze?}`.
+        """
         expected = request.headers.get("if-match", "").strip().strip('"') or None
-        read, _ = await environments.put(name, data, expected=None if expected == "*" else expected)
+        read, _ = await environments.put(name, parse(data), expected=None if expected == "*" else expected)
         return _answer(read)
 
 

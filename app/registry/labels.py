@@ -1,6 +1,6 @@
 """Labels: movable names for versions, every move with who, when and why; an environment's moves by a release alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -44,20 +44,33 @@ class Labels:
             )
             await self._session.flush()
 
-    async def require_free(self, kind: str, name: str, labels: Iterable[str], pointer: str = "/labels") -> None:
-        """Raises unless all are well-formed labels that may be moved by hand; `LabelProtectedError` says what moves them."""
+    async def require_free(
+        self,
+        kind: str,
+        name: str,
+        labels: Iterable[str],
+        pointer: str = "/labels",
+        declared: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Raises unless all are well-formed labels that may be moved by hand; `LabelProtectedError` says what moves them.
+
+        `declared` holds the rules of environments that come to be with this very change: their labels are not free either.
+        """
+        declared = declared or {}
         labels = list(labels)
         for index, label in enumerate(labels):
             checked_label(label, f"{pointer}/{index}")
         for label in labels:
-            if label in await self.protected(kind):
-                detail = await self._missing_evidence(name, label)
+            if label in await self.protected(kind) or (kind == "prompt" and label in declared):
+                detail = await self._missing_evidence(name, label, declared.get(label))
                 raise LabelProtectedError(detail, [FieldError(pointer, detail)])
 
-    async def _missing_evidence(self, name: str, environment: str) -> str:
-        """Why a label is refused: which evidence is missing, and how to get it."""
-        row = await self._session.get(EnvironmentRow, (self._repository.project_id, environment))
-        needs = {} if row is None else row.rules.get("prompts", {}).get(name, {})
+    async def _missing_evidence(self, name: str, environment: str, rules: Mapping[str, Any] | None) -> str:
+        """Why a label is refused: which evidence is missing, and how to get it. `rules`: those that are about to hold."""
+        if rules is None:
+            row = await self._session.get(EnvironmentRow, (self._repository.project_id, environment))
+            rules = {} if row is None else row.rules
+        needs = rules.get("prompts", {}).get(name, {})
         suites = ", ".join(repr(suite) for suite in needs.get("suites", []))
         if suites:
             policy = f"policy {needs['policy']!r}" if needs.get("policy") else "the suite's own policy"

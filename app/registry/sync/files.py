@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from app.kit.errors import FieldError, InvalidContentError
+from app.registry import environments
 from app.registry.kinds import kinds
 from app.registry.kinds.base import Kind, escape, invalid
 from app.registry.names import label_problem, name_problem
@@ -101,7 +102,8 @@ class _Reader:
         try:
             settings = msgspec.convert(document.data, ProjectFile)
         except msgspec.ValidationError as error:
-            self._add(PROJECT_FILE, document, invalid(error, known=ProjectFile).errors)
+            found = _bad_environments(document.data) or invalid(error, known=ProjectFile).errors
+            self._add(PROJECT_FILE, document, found)
             return
         if found := list(project_file.problems(settings)):
             self._add(PROJECT_FILE, document, found)
@@ -208,6 +210,18 @@ class _Reader:
                 if first.name != source.name:
                     what += "; names that differ only by case are refused"
                 self.problems.append(FieldError(f"{source.path}#{source.pointer}", what))
+
+
+def _bad_environments(data: Any) -> list[FieldError]:
+    """What is wrong in each environment of a project file, by whole pointers."""
+    declared = data.get("environments") if isinstance(data, dict) else None
+    found: list[FieldError] = []
+    for name, rules in declared.items() if isinstance(declared, dict) else ():
+        try:
+            environments.parse(rules, f"/environments/{escape(name)}")
+        except InvalidContentError as error:
+            found += error.errors
+    return found
 
 
 def _path_problem(path: str) -> str | None:

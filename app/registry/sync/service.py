@@ -74,7 +74,7 @@ class Sync:
         await self._read_datasets(project.sources)
         if request.mode != "plan":
             await self._repository.lock()  # before the first read: what was read must still hold when it is written
-        await self._require_free_labels(project.sources)
+        await self._require_free_labels(project)
         steps = [await self._step(source, request) for source in self._ordered(project.sources)]
         await self._check_environments(project)
         if self._problems:
@@ -124,11 +124,13 @@ class Sync:
                 self._items[source.key] = items
                 self._contents[source.key] = self._files.content(items, source.card)
 
-    async def _require_free_labels(self, sources: Sequence[Source]) -> None:
-        for source in sources:
+    async def _require_free_labels(self, project: Project) -> None:
+        """The labels of environments that these files declare are refused too, before they are protected."""
+        declared = plain_environments(project.settings)
+        for source in project.sources:
             if source.labels:
-                pointer = f"{source.path}#/labels"
-                await self._registry.labels.require_free(source.kind.name, source.name, source.labels, pointer)
+                labels, pointer = self._registry.labels, f"{source.path}#/labels"
+                await labels.require_free(source.kind.name, source.name, source.labels, pointer, declared)
 
     def _ordered(self, sources: Sequence[Source]) -> list[Source]:
         """Every source after those that it refers to by bare name; parsing faults and cycles are noted."""
