@@ -131,6 +131,7 @@ class DatasetController(Controller):
             to=after.number or after.digest,
             changes=changes,
             pins=[],
+            texts=contents_diff.texts(changes),
             unified=contents_diff.unified(
                 {**old_about, "items": old}, {**new_about, "items": new}, before.ref, after.ref
             ),
@@ -162,6 +163,8 @@ async def sync(
     registry = datasets.registry
     environments = Environments(registry.repository.session, caller.project_id, caller.actor, state.clock)
     allowed = allows(caller.role, "environments:write")
+    if data.prune and data.mode == "apply" and not allows(caller.role, "registry:manage"):
+        raise ForbiddenError(f"role {caller.role!r} lacks the permission 'registry:manage' that `prune` needs")
     sync = Sync(registry, DatasetFiles(datasets), environments, may_change_environments=allowed)
     return await sync.run(data)
 

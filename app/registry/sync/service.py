@@ -156,7 +156,9 @@ class Sync:
     async def _step(self, source: Source, request: SyncRequest) -> Step | None:
         kind = source.kind.name
         try:
-            prepared = await self._registry.prepare(kind, self._contents[source.key], lookup=self._lookup)
+            prepared = await self._registry.prepare(
+                kind, self._contents[source.key], lookup=self._lookup, by_digest=self._by_digest
+            )
         except InvalidContentError as error:
             self._fail(source, error)
             return None
@@ -182,6 +184,13 @@ class Sync:
         if key in self._prepared:
             return self._prepared[key].artifact(key[1])
         return await self._registry.resolve(kind, ref)
+
+    async def _by_digest(self, kind: str, digest: str) -> Artifact:
+        """A content that these files hold, though it is not stored yet; else the registry's."""
+        for prepared in self._prepared.values():
+            if (prepared.kind.name, prepared.digest) == (kind, digest):
+                return prepared.artifact()
+        return await self._registry.by_digest(kind, digest)
 
     async def _compared(
         self, source: Source, prepared: Prepared, row: ArtifactRow, request: SyncRequest
