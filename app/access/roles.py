@@ -20,7 +20,7 @@ SERVER = frozenset({"serving:read", "serving:call", "inferences:write", "feedbac
 PROPOSER = CI | {"registry:write", "releases:propose"}
 ENGINEER = PROPOSER | SERVER | {"registry:manage", "labels:write", "releases:operate"}
 APPROVER = READ | {"releases:approve", "releases:operate"}
-ADMIN = ENGINEER | APPROVER | {"keys:manage", "environments:write", "feedback:erase"}
+ADMIN = ENGINEER | APPROVER | {"keys:manage", "environments:write", "feedback:erase", "data:erase"}
 
 ROLES: dict[str, frozenset[str]] = {
     "reader": READ,

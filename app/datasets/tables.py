@@ -31,13 +31,3 @@ class ManifestPartRow(Table, table=True):
     digest: str = Field(sa_type=DIGEST, primary_key=True)
     start: int = Field(sa_type=Integer, primary_key=True)
     entries: bytes = Field(sa_type=LargeBinary)
-
-
-class ErasureRow(Table, table=True):
-    """How many items of a manifest have no body any more."""
-
-    __tablename__ = "dataset_erasure"
-
-    project_id: str = Field(sa_type=PROJECT, primary_key=True)
-    manifest: str = Field(sa_type=DIGEST, primary_key=True)
-    erased: int = Field(sa_type=Integer)

@@ -28,7 +28,7 @@ def canonical(value: Any) -> bytes:
     (RFC 8785 writes numbers as IEEE doubles).
     """
     try:
-        if _simple(value):  # many times faster, and the same bytes
+        if simple(value):  # many times faster, and the same bytes
             return msgspec.json.encode(value, order="sorted")
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as error:
@@ -37,7 +37,7 @@ def canonical(value: Any) -> bytes:
         raise ValueError(f"character {error.start + 1} is a lone surrogate, which is no text") from error
 
 
-def _simple(value: Any) -> bool:
+def simple(value: Any) -> bool:
     """Whether sorted JSON of msgspec is the canonical form: no floats, whose forms differ, and keys that every order of
     characters sorts alike."""
     kind = type(value)
@@ -46,9 +46,9 @@ def _simple(value: Any) -> bool:
     if kind is int:
         return -EXACT < value < EXACT  # type: ignore[no-any-return]
     if kind is dict:
-        return all(type(key) is str and key.isascii() and _simple(item) for key, item in value.items())
+        return all(type(key) is str and key.isascii() and simple(item) for key, item in value.items())
     if kind is list:
-        return all(map(_simple, value))
+        return all(map(simple, value))
     return False
 
 

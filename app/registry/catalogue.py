@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from sqlalchemy import and_, or_, select
 from sqlmodel import col
 
@@ -16,7 +17,7 @@ from app.registry.kinds import kinds
 from app.registry.repository import Repository
 from app.registry.schemas import Artifact, ArtifactRead, Diff, VersionSummary
 from app.registry.service import Registry
-from app.registry.tables import ArtifactRow, ArtifactTagRow, LabelRow, VersionRow
+from app.registry.tables import ArtifactRow, ArtifactTagRow, ContentRow, LabelRow, VersionRow
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -98,8 +99,24 @@ class Catalogue:
         below = None if cursor is None else decode_cursor(cursor, (int,))[0]
         rows = await self._repository.version_rows(kind, name, below, limit + 1)
         labels = await self._repository.labels(kind, name)
-        items = [_summary(row, labels) for row in rows[:limit]]
+        erased = await self._erased(kind, rows[:limit])
+        items = [_summary(row, labels, erased.get(row.digest, UNSET)) for row in rows[:limit]]
         return Page(items, encode_cursor(rows[limit - 1].number) if len(rows) > limit else None)
+
+    async def _erased(self, kind: str, rows: list[VersionRow]) -> dict[str, int]:
+        if kind != "dataset":
+            return {}
+        query = select(ContentRow).where(
+            col(ContentRow.project_id) == self._repository.project_id,
+            col(ContentRow.kind) == kind,
+            col(ContentRow.digest).in_([row.digest for row in rows]),
+        )
+        return await self._repository.erased(list(await self._session.scalars(query)))
+
+    async def every_version(self, kind: str, name: str) -> list[VersionRow]:
+        """All versions of a name, newest first."""
+        row = await self._registry.known(kind, name)
+        return await self._repository.version_rows(kind, row.name, None, row.latest)
 
     async def pair(self, kind: str, name: str, from_: str | None, to: str | None) -> tuple[Artifact, Artifact]:
         """The two versions that a diff is about: by default the latest, and the one before."""
@@ -178,7 +195,7 @@ def _read(row: ArtifactRow, labels: dict[str, int]) -> ArtifactRead:
     )
 
 
-def _summary(row: VersionRow, labels: dict[str, int]) -> VersionSummary:
+def _summary(row: VersionRow, labels: dict[str, int], erased: int | UnsetType) -> VersionSummary:
     return VersionSummary(
         kind=kinds()[row.kind].plural,
         name=row.name,
@@ -189,4 +206,5 @@ def _summary(row: VersionRow, labels: dict[str, int]) -> VersionSummary:
         author=row.author,
         created_at=row.created_at,
         source=row.source,
+        erased=erased,
     )

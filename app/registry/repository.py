@@ -12,7 +12,16 @@ from app.kit.db import batched_by_variables, insert_rows
 from app.registry.contents import Prepared
 from app.registry.kinds import kinds
 from app.registry.schemas import Artifact
-from app.registry.tables import AliasRow, ArtifactRow, ArtifactTagRow, ContentRow, LabelRow, ReferenceRow, VersionRow
+from app.registry.tables import (
+    AliasRow,
+    ArtifactRow,
+    ArtifactTagRow,
+    ContentRow,
+    ErasureRow,
+    LabelRow,
+    ReferenceRow,
+    VersionRow,
+)
 
 
 class Repository:
@@ -176,6 +185,19 @@ class Repository:
             .order_by(col(ArtifactRow.kind), col(ArtifactRow.name))
         )
         return list(await self.session.scalars(query))
+
+    async def erased(self, contents: Sequence[ContentRow]) -> dict[str, int]:
+        """By digest, of how many items of a dataset nothing but the digest is left."""
+        manifests = {
+            row.digest: msgspec.json.decode(row.body)["items"]["digest"] for row in contents if row.kind == "dataset"
+        }
+        if not manifests:
+            return {}
+        query = select(col(ErasureRow.manifest), col(ErasureRow.erased)).where(
+            col(ErasureRow.project_id) == self.project_id, col(ErasureRow.manifest).in_(set(manifests.values()))
+        )
+        counts = {row[0]: row[1] for row in (await self.session.execute(query)).all()}
+        return {digest: counts.get(manifest, 0) for digest, manifest in manifests.items()}
 
     def _versions(self, kind: str, name: str) -> Select[VersionRow, ContentRow]:
         return (

@@ -4,6 +4,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
+
+from app.kit.errors import FieldError
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -32,6 +35,7 @@ class Version(msgspec.Struct, frozen=True):
     """One version as the API shows it: `kind` is as in paths (`rag-configs`), `content` the JSON that is stored.
 
     Anyone can recompute `digest`: it is the SHA-256 of the canonical JSON (RFC 8785) of `{kind, content, pins}`.
+    `erased` is how many items of a dataset are gone for good; `warnings` is what was found while it was made.
     """
 
     kind: str
@@ -45,6 +49,8 @@ class Version(msgspec.Struct, frozen=True):
     author: str
     created_at: datetime
     source: dict[str, Any]
+    erased: int | UnsetType = UNSET
+    warnings: list[FieldError] | UnsetType = UNSET
 
 
 class VersionSummary(msgspec.Struct, frozen=True):
@@ -59,6 +65,7 @@ class VersionSummary(msgspec.Struct, frozen=True):
     author: str
     created_at: datetime
     source: dict[str, Any]
+    erased: int | UnsetType = UNSET
 
 
 class ArtifactRead(msgspec.Struct, frozen=True):

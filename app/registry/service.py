@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.changes import Change, record
@@ -337,6 +338,7 @@ class Registry:
             author=version.author,
             created_at=version.created_at,
             source=version.source,
+            erased=(await self.repository.erased([content])).get(version.digest, UNSET),
         )
 
     async def _no_such(self, kind: str, ref: Ref) -> str:

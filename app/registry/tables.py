@@ -218,6 +218,16 @@ class LifeCycleRow(Table, table=True):
     updated_by: str = Field(sa_type=ACTOR)
 
 
+class ErasureRow(Table, table=True):
+    """How many items of a dataset's manifest were erased; their digests stay."""
+
+    __tablename__ = "dataset_erasure"
+
+    project_id: str = Field(sa_type=PROJECT, primary_key=True)
+    manifest: str = Field(sa_type=DIGEST, primary_key=True)
+    erased: int
+
+
 class EnvironmentRow(Table, table=True):
     """The rules of an environment as they are now; every change of them is in the audit."""
 
