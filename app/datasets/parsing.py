@@ -18,9 +18,9 @@ import msgspec
 from app.datasets.schemas import ItemBody, ItemCreate
 from app.kit.digests import DIGEST_PREFIX, canonical, normalised
 from app.kit.errors import FieldError, InvalidContentError, UnsupportedMediaError
+from app.kit.pointers import escape
 from app.kit.problems import field_error
 from app.registry.contents import plain, unrepresentable
-from app.registry.kinds.base import escape
 
 MAX_PROBLEMS = 20
 MAX_LINE = 8 * 1024 * 1024

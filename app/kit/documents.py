@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from app.registry.kinds.base import escape
+from app.kit.pointers import escape
 
 MAX_DEPTH = 64
 MAX_NODES = 200_000

@@ -6,7 +6,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.registry.sync.documents import DocumentError, load
+from app.kit.documents import DocumentError, load
 
 
 @pytest.mark.parametrize(
