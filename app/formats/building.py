@@ -29,10 +29,12 @@ class Builder:
     def __init__(self) -> None:
         self.imported = Imported()
         self._taken: set[tuple[str, str]] = set()
+        self._lost: set[Loss] = set()
 
     def lose(self, path: str, line: int | None, what: str) -> None:
         loss = Loss(path, line, what)
-        if loss not in self.imported.losses:
+        if loss not in self._lost:
+            self._lost.add(loss)
             self.imported.losses.append(loss)
 
     def strays(self, path: str, first_line: int | None, foreign: Foreign) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from app.formats.building import Builder
+from app.formats.promptfoo.reading import read_promptfoo
 from app.formats.schemas import Imported
 from app.formats.sources import Sources
 from app.formats.text import read_git_log, read_text
@@ -10,6 +11,7 @@ from app.kit.errors import InvalidContentError
 
 READERS: dict[str, Callable[[Sources, Builder], None]] = {
     "git-log": read_git_log,
+    "promptfoo": read_promptfoo,
     "text": read_text,
 }
 

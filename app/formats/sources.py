@@ -45,6 +45,7 @@ class Sources:
             if "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
                 raise refused(path, None, "a path is relative, with / between its parts and without . or ..")
         self._files = dict(files)
+        self.read: set[str] = set()
 
     @property
     def paths(self) -> list[str]:
@@ -55,6 +56,7 @@ class Sources:
 
     def text(self, path: str) -> str:
         """A file's text without its byte order mark."""
+        self.read.add(path)
         data = self._files[path]
         try:
             text = data.decode("utf-8-sig")
