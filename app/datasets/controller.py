@@ -28,13 +28,13 @@ from app.datasets.service import About, Datasets
 from app.kit.asgi import decoded_name
 from app.kit.errors import BadRequestError, FieldError, ForbiddenError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+from app.kit.pointers import escape
 from app.kit.problems import field_error
 from app.registry import diff as contents_diff
 from app.registry.catalogue import Catalogue
 from app.registry.contents import plain
 from app.registry.controller import ETAG, ArtifactController, mounted, require_labels, version_response
 from app.registry.environments import Environments
-from app.registry.kinds.base import escape
 from app.registry.kinds.dataset import Level
 from app.registry.schemas import Artifact, Change, Version
 from app.registry.sync.schemas import SyncRequest, SyncResult

@@ -14,9 +14,9 @@ from app.datasets.sensitivity import MASK, masks_in
 from app.kit.digests import DIGEST_PREFIX, canonical, normalised, simple
 from app.kit.duplicate_keys import duplicate_key
 from app.kit.errors import FieldError, InvalidContentError, UnsupportedMediaError
+from app.kit.pointers import escape
 from app.kit.problems import field_error
 from app.registry.contents import MAX_DEPTH, plain, unrepresentable
-from app.registry.kinds.base import escape
 
 MAX_PROBLEMS = 20
 MAX_LINE = 8 * 1024 * 1024

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from app.kit.errors import InvalidContentError
-from app.registry.kinds.base import escape
+from app.kit.pointers import escape
 from app.registry.kinds.prompt import MAX_FRAGMENTS, Prompt, composed
 from app.registry.schemas import Artifact
 

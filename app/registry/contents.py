@@ -10,8 +10,9 @@ import msgspec
 
 from app.kit.digests import DIGEST_PREFIX, canonical, digest, normalised
 from app.kit.errors import FieldError, InvalidContentError, TooLargeError
+from app.kit.pointers import escape
 from app.registry.kinds import kinds
-from app.registry.kinds.base import Kind, escape
+from app.registry.kinds.base import Kind
 from app.registry.schemas import Artifact
 
 MAX_BYTES = 4 * 1024 * 1024

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.kit.digests import canonical
-from app.registry.kinds.base import escape
+from app.kit.pointers import escape
 from app.registry.schemas import Change, PinChange, TextDiff
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.kit.errors import FieldError
-from app.registry.kinds.base import Content, Kind, Tag, escape
+from app.kit.pointers import escape
+from app.registry.kinds.base import Content, Kind, Tag
 
 Level = Literal["public", "internal", "confidential", "personal"]
 LEVELS: tuple[Level, ...] = ("public", "internal", "confidential", "personal")

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.kit.errors import FieldError
+from app.kit.pointers import escape
 from app.kit.templates import TemplateError, check, insert
-from app.registry.kinds.base import Content, Kind, Reference, Tag, escape, schema_problems
+from app.registry.kinds.base import Content, Kind, Reference, Tag, schema_problems
 from app.registry.kinds.rag_config import RAGConfig
 
 Role = Literal["system", "developer", "user", "assistant"]

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
+from app.kit.documents import Document, DocumentError, load
 from app.kit.errors import FieldError, InvalidContentError
+from app.kit.pointers import escape
 from app.registry import environments
 from app.registry.kinds import kinds
-from app.registry.kinds.base import Kind, escape, invalid
+from app.registry.kinds.base import Kind, invalid
 from app.registry.names import label_problem, name_problem
 from app.registry.sync import project_file
-from app.registry.sync.documents import Document, DocumentError, load
 from app.registry.sync.project_file import DECLARED, PROJECT_FILE, ProjectFile
 from app.registry.sync.schemas import Ignored, SyncFile
 

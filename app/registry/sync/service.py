@@ -8,11 +8,12 @@ import anyio.to_thread
 import msgspec
 
 from app.kit.errors import ConflictError, FieldError, ForbiddenError, InvalidContentError, NotFoundError
+from app.kit.pointers import escape
 from app.registry import contents
 from app.registry.contents import Prepared
 from app.registry.environments import Environments
 from app.registry.kinds import by_plural, kinds
-from app.registry.kinds.base import Reference, escape
+from app.registry.kinds.base import Reference
 from app.registry.names import LATEST, parse_ref
 from app.registry.schemas import Artifact
 from app.registry.service import Registry
