@@ -79,7 +79,7 @@ class DatasetController(Controller):
         label: FromQuery[list[str] | None] = None,
         tag: FromQuery[list[str] | None] = None,
         sensitivity: FromQuery[Level] = "internal",
-        columns: Annotated[list[str] | None, QueryParameter(query="map")] = None,
+        columns: Annotated[list[str] | None, QueryParameter(name="map")] = None,
     ) -> Response[Version]:
         """Make a version from JSON `{content: {items: […], description?, schema?, tags?, sensitivity?, fields?,
         retention_days?}, message?, labels?}`, `text/csv`, `application/x-ndjson` or `application/vnd.apache.parquet`; for
@@ -141,7 +141,7 @@ class DatasetController(Controller):
         caller: NamedDependency[Caller],
         name: FromPath[str],
         ref: FromPath[str],
-        form: Annotated[Format, QueryParameter(query="format")] = "jsonl",
+        form: Annotated[Format, QueryParameter(name="format")] = "jsonl",
     ) -> Stream:
         """A version as a file, streamed. JSON lines give the same version again; CSV and Parquet are tables of it. Values
         above the key's clearance are masked, erased items are left out."""

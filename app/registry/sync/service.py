@@ -35,8 +35,8 @@ class ItemFiles(Protocol):
         """The items; raises `InvalidContentError`."""
         ...
 
-    def content(self, items: Sequence[Any], description: str) -> dict[str, Any]:
-        """The dataset kind's content."""
+    def content(self, items: Sequence[Any], card: Mapping[str, Any]) -> dict[str, Any]:
+        """The dataset kind's content, with what the card beside the file says; raises `InvalidContentError`."""
         ...
 
     async def store(self, items: Sequence[Any]) -> None: ...
@@ -119,11 +119,12 @@ class Sync:
             media_type = next(m for suffix, m in self._files.suffixes.items() if source.path.endswith(suffix))
             try:
                 items = await anyio.to_thread.run_sync(self._files.parse, source.data, media_type)
+                says = {} if source.card is None else source.card.says
+                self._contents[source.key] = await anyio.to_thread.run_sync(self._files.content, items, says)
             except InvalidContentError as error:
                 self._fail(source, error)
             else:
                 self._items[source.key] = items
-                self._contents[source.key] = self._files.content(items, source.card)
 
     async def _require_free_labels(self, project: Project) -> None:
         """The labels of environments that these files declare are refused too, before they are protected."""
