@@ -31,6 +31,7 @@ from app.datasets.service import Datasets
 from app.devmodel import running_devmodel
 from app.devmodel import serve as serve_devmodel
 from app.feedback import controller as feedback
+from app.feedback import items as feedback_items
 from app.feedback.service import Feedback
 from app.gates import controller as gates
 from app.gateway import controller as gateway
@@ -164,6 +165,7 @@ ROUTERS = (
     audit.router,
     environments.router,
     feedback.router,
+    feedback_items.router,
     releases.router,
     gateway.router,
 )

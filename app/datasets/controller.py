@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
 import msgspec
@@ -40,6 +40,7 @@ from app.registry.schemas import Artifact, Change, Version
 from app.registry.sync.schemas import SyncRequest, SyncResult
 from app.registry.sync.service import Sync
 
+T = TypeVar("T")
 SHOWN = 500
 """Changed items of a diff that are shown with their bodies; all are counted."""
 
@@ -93,7 +94,7 @@ class DatasetController(Controller):
         data = await request.body()
         media_type = request.headers.get("content-type", "")
         if media_type.partition(";")[0].strip().lower() in ("application/json", ""):
-            sent = _decoded(data)
+            sent = _decoded(data, DatasetCreate)
             content, message, labels = sent.content, sent.message, sent.labels
             about = About.of(content)
             items = await anyio.to_thread.run_sync(lambda: checked(from_json(content.items), "/content/items"))
@@ -178,10 +179,12 @@ class DatasetController(Controller):
         self,
         datasets: NamedDependency[Datasets],
         caller: NamedDependency[Caller],
+        request: Request[Any, Any, Any],
         name: FromPath[str],
-        data: JSONBody[ItemsPatch],
     ) -> Response[Version]:
-        """A new version out of the latest one: items put in, changed by their id, or removed. It stores what is new alone."""
+        """A new version out of the latest one: `{put: [items], remove: [ids], message?, labels?}`, where an item is put in, or
+        changed by its id. It stores what is new alone."""
+        data = _decoded(await request.body(), ItemsPatch)
         require_labels(caller, data.labels)
         put = await anyio.to_thread.run_sync(lambda: checked(from_json(data.put, "/put"), "/put")) if data.put else []
         version, created = await datasets.amend(
@@ -276,11 +279,12 @@ async def _bodies(
     return {item.id: plain(masked(item, dataset.content, clearance)) for item in items}
 
 
-def _decoded(data: bytes) -> DatasetCreate:
+def _decoded(data: bytes, kind: type[T]) -> T:
+    """A body whose items stay raw until each is read with its place."""
     if not data:
-        raise BadRequestError("the body has 0 bytes; send JSON {content: {items: […]}}, CSV, JSON lines or Parquet")
+        raise BadRequestError("the body has 0 bytes; send JSON with items, or to /versions a file")
     try:
-        return msgspec.json.decode(data, type=DatasetCreate)
+        return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         field: FieldError = field_error(error)
         raise BadRequestError(f"{field.pointer or '/'}: {field.detail}", [field]) from error

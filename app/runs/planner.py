@@ -62,8 +62,8 @@ class Planner:
         dataset = await self._registry.by_digest("dataset", suite.pins["/dataset"])
         entries = [e for e in await self._datasets.entries(dataset) if content.split in ("", e.split)]
         if not entries:
-            known = ", ".join(sorted({e.split for e in await self._datasets.entries(dataset)} - {""})) or "none"
-            raise InvalidContentError.at("/suite", f"{content.dataset} has no split {content.split!r}; it has {known}")
+            names = ", ".join(sorted({e.split for e in await self._datasets.entries(dataset)} - {""})) or "none"
+            raise InvalidContentError.at("/suite", f"{content.dataset} has no split {content.split!r}; it has {names}")
         chosen = [entries[i] for i in sample([entry.id for entry in entries], asked.max_cases)]
         items = [item for item in await self._datasets.some(chosen) if not item.erased]
         if not items:
