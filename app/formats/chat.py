@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from app.formats.building import Builder
-from app.formats.foreign import Foreign, with_variables
+from app.formats.foreign import VARIABLE, Foreign, with_variables
 from app.formats.nodes import Node
 from app.kit.templates import TemplateError, check
 
@@ -45,6 +45,9 @@ def chat(nodes: Iterable[Node], language: Language, builder: Builder) -> Chat:
     for node in nodes:
         if not isinstance(node.data, dict):
             raise CannotKeepError(node.line, "a message is a mapping with `role` and `content`")
+        if node.data.get("type") == "placeholder":
+            messages.append(_placeholder(node.get("name"), messages))
+            continue
         role, content = node.get("role"), node.get("content")
         if role.data not in ROLES:
             known = ", ".join(sorted(ROLES))
@@ -60,6 +63,15 @@ def chat(nodes: Iterable[Node], language: Language, builder: Builder) -> Chat:
     if not messages:
         raise CannotKeepError(None, "it has no messages")
     return Chat(messages, frozenset(names))
+
+
+def _placeholder(name: Node, before: list[dict[str, str]]) -> dict[str, str]:
+    message = {"placeholder": name.data}
+    if not isinstance(name.data, str) or not VARIABLE.fullmatch(name.data):
+        raise CannotKeepError(name.line, f"{name.data!r} cannot name a placeholder: letters, digits and underscores")
+    if message in before:
+        raise CannotKeepError(name.line, f"the placeholder {name.data!r} comes twice")
+    return message
 
 
 def text_of(content: Node, builder: Builder) -> str:

@@ -3,7 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from app.formats.building import Builder
+from app.formats.langfuse import read_langfuse
+from app.formats.openai_prompts import read_openai
+from app.formats.prompt_yml import read_prompt_yml
 from app.formats.promptfoo.reading import read_promptfoo
+from app.formats.prompty import read_prompty
 from app.formats.schemas import Imported
 from app.formats.sources import Sources
 from app.formats.text import read_git_log, read_text
@@ -11,7 +15,11 @@ from app.kit.errors import InvalidContentError
 
 READERS: dict[str, Callable[[Sources, Builder], None]] = {
     "git-log": read_git_log,
+    "langfuse": read_langfuse,
+    "openai": read_openai,
+    "prompt.yml": read_prompt_yml,
     "promptfoo": read_promptfoo,
+    "prompty": read_prompty,
     "text": read_text,
 }
 
