@@ -64,7 +64,7 @@ class Builder:
 
     def version(self, version: Version, path: str, line: int | None, order: int | None = None) -> None:
         """Adds a version of a prompt; `order` is its number in the source, without one it follows those before it."""
-        storable(version.content, path, line)
+        storable([version.content, version.author, version.date, version.message], path, line)
         known = self._versions.setdefault(version.prompt, [])
         known.append((len(known) + 1 if order is None else order, version))
 

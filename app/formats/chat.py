@@ -49,7 +49,7 @@ def chat(nodes: Iterable[Node], language: Language, builder: Builder) -> Chat:
             messages.append(_placeholder(node.get("name"), messages))
             continue
         role, content = node.get("role"), node.get("content")
-        if role.data not in ROLES:
+        if not isinstance(role.data, str) or role.data not in ROLES:
             known = ", ".join(sorted(ROLES))
             raise CannotKeepError(
                 role.line, f"a message of the role {role.data!r} has no place here; roles are {known}"
@@ -80,7 +80,7 @@ def text_of(content: Node, builder: Builder) -> str:
         return content.data
     texts: list[str] = []
     for part in content.each():
-        if not isinstance(part.data, dict) or part.data.get("type", "text") not in _TEXT_PARTS:
+        if not isinstance(part.data, dict) or str(part.data.get("type", "text")) not in _TEXT_PARTS:
             kind = part.data.get("type") if isinstance(part.data, dict) else part.data
             raise CannotKeepError(part.line, f"a message with a part of type {kind!r}; only text is kept")
         texts.append(part.get("text").text("the text of a message"))

@@ -177,7 +177,7 @@ def _schema(field: Node, builder: Builder) -> dict[str, Any]:
     kind = data.get("kind", data.get("type", "string"))
     if kind == "thread":
         return {"type": "thread"}
-    if kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in _TYPES:
         raise CannotKeepError(
             field.line, f"an input of the kind {kind!r} has no place here; it takes texts, numbers and lists"
         )
@@ -224,7 +224,12 @@ def _tools(front: Node) -> list[Node]:
                     n: {"type": _TYPES.get(str(f.get("kind").data), "string")} for n, f in _properties(given)
                 },
             }
-        data = {**(tool.data or {}), "type": kind or "function", "name": name, "parameters": parameters or {}}
+        data = {
+            **(tool.data if isinstance(tool.data, dict) else {}),
+            "type": kind or "function",
+            "name": name,
+            "parameters": parameters or {},
+        }
         found.append(Node(data, tool.path, tool.document, tool.pointer))
     return found
 
@@ -267,7 +272,7 @@ def _endpoint(model: Node, builder: Builder) -> None:
         or settings.get("model").data
         or settings.get("azure_deployment").data
     )
-    if not isinstance(identity, str) or _OUTSIDE.search(identity):
+    if not isinstance(identity, str) or not isinstance(provider, str) or _OUTSIDE.search(identity):
         builder.lose(model.path, model.line, "the model has no name of its own; no endpoint is made")
         return
     for key, field in settings.fields():

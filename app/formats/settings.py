@@ -126,7 +126,7 @@ def tool_config(nodes: Iterable[Node], builder: Builder, name: str, choice: Any 
         if problem:
             builder.lose(node.path, node.line, f"the tool {tool_name!r} is not kept: {problem}")
             continue
-        kept = {"name": tool_name, "description": data.get("description") or "", "parameters": parameters}
+        kept = {"name": tool_name, "description": str(data.get("description") or ""), "parameters": parameters}
         tools.append({"function": {**kept, **({"strict": True} if data.get("strict") is True else {})}})
     if not tools:
         return None

@@ -110,9 +110,8 @@ def _scorers(node: Node, builder: Builder) -> list[dict[str, Any]]:
             while any(metric == e.get("name", e["use"]) for e in entries):
                 number += 1
                 metric = f"{wanted or entry['use']}-{number}"
-            entries.append(
-                {"use": entry.pop("use"), **({"name": metric} if metric != entry.get("use") else {}), **entry}
-            )
+            use = entry.pop("use")
+            entries.append({"use": use, **({"name": metric} if metric != use else {}), **entry})
     return entries
 
 
