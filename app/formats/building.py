@@ -9,18 +9,8 @@ from app.formats.naming import MAX_NAME, is_label, name_of
 from app.formats.schemas import Imported, Loss, Version
 from app.formats.sources import refused
 from app.kit.documents import dump
-from app.kit.templates import TemplateError
 
 EXACT_INTEGERS = 2**53
-NOT_PARAMS = {
-    "model": "the model is part of an endpoint",
-    "messages": "messages stand at the top of a prompt",
-    "tools": "tools come from a tool config",
-    "tool_choice": "tools come from a tool config",
-    "response_format": "response_format stands at the top of a prompt",
-    "stream": "who calls decides that",
-    "n": "ask for repeats in the suite instead",
-}
 
 
 class Builder:
@@ -30,6 +20,7 @@ class Builder:
         self.imported = Imported()
         self._taken: set[tuple[str, str]] = set()
         self._lost: set[Loss] = set()
+        self._versions: dict[str, list[tuple[int, Version]]] = {}
 
     def lose(self, path: str, line: int | None, what: str) -> None:
         loss = Loss(path, line, what)
@@ -56,12 +47,9 @@ class Builder:
     def prompt(self, wanted: str, content: dict[str, Any], path: str, line: int | None = None) -> str:
         """Adds a prompt under a free name, which is returned."""
         name = self.free("prompt", name_of(wanted))
-        self.set_prompt(name, content, path, line)
-        return name
-
-    def set_prompt(self, name: str, content: dict[str, Any], path: str, line: int | None = None) -> None:
         storable(content, path, line)
         self.imported.files[f"prompts/{name}.prompt.yaml"] = dump(content)
+        return name
 
     def dataset(self, name: str, items: Iterable[Mapping[str, Any]], path: str) -> None:
         lines = []
@@ -74,9 +62,19 @@ class Builder:
         storable(content, path, None)
         self.imported.files[f"datasets/{name}.suite.yaml"] = dump(content)
 
-    def version(self, version: Version, path: str, line: int | None) -> None:
-        storable(version.content, path, line)
-        self.imported.history.append(version)
+    def version(self, version: Version, path: str, line: int | None, order: int | None = None) -> None:
+        """Adds a version of a prompt; `order` is its number in the source, without one it follows those before it."""
+        storable([version.content, version.author, version.date, version.message], path, line)
+        known = self._versions.setdefault(version.prompt, [])
+        known.append((len(known) + 1 if order is None else order, version))
+
+    def settle(self) -> None:
+        """Puts each prompt's versions into the history, oldest first, and its newest into the files."""
+        for name, versions in self._versions.items():
+            versions.sort(key=lambda each: each[0])
+            self.imported.history += [version for _, version in versions]
+            self.imported.files[f"prompts/{name}.prompt.yaml"] = dump(versions[-1][1].content)
+        self._versions = {}
 
     def labels(self, given: Iterable[Any], path: str, line: int | None) -> list[str]:
         """The labels that are allowed here; `latest` goes without saying, others are losses."""
@@ -87,13 +85,6 @@ class Builder:
             elif label != "latest":
                 self.lose(path, line, f"the label {label!r} is not allowed here: a-z, 0-9, '_' and '-', at most 40")
         return kept
-
-    def params(self, given: Mapping[str, Any], path: str, line: int | None) -> dict[str, Any]:
-        """Parameters of a model call without those that a prompt cannot hold, which are losses."""
-        for name in given:
-            if name in NOT_PARAMS:
-                self.lose(path, line, f"the parameter {name!r} is not kept: {NOT_PARAMS[name]}")
-        return {name: value for name, value in given.items() if name not in NOT_PARAMS}
 
 
 def declared(names: Iterable[str], schemas: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
@@ -106,11 +97,6 @@ def checked_variable(name: str, path: str, line: int | None) -> str:
     if not VARIABLE.fullmatch(name):
         raise refused(path, line, f"{name!r} is no name of a variable: a letter, then letters, digits and underscores")
     return name
-
-
-def line_of(first_line: int | None, error: TemplateError) -> int | None:
-    """The line in the file of a template that our language refuses."""
-    return first_line if first_line is None or error.line is None else first_line + error.line - 1
 
 
 def storable(value: Any, path: str, line: int | None) -> None:

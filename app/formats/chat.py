@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from app.formats.building import Builder
-from app.formats.foreign import Foreign, with_variables
+from app.formats.foreign import VARIABLE, Foreign, with_variables
 from app.formats.nodes import Node
 from app.kit.templates import TemplateError, check
 
@@ -45,8 +45,11 @@ def chat(nodes: Iterable[Node], language: Language, builder: Builder) -> Chat:
     for node in nodes:
         if not isinstance(node.data, dict):
             raise CannotKeepError(node.line, "a message is a mapping with `role` and `content`")
+        if node.data.get("type") == "placeholder":
+            messages.append(_placeholder(node.get("name"), messages))
+            continue
         role, content = node.get("role"), node.get("content")
-        if role.data not in ROLES:
+        if not isinstance(role.data, str) or role.data not in ROLES:
             known = ", ".join(sorted(ROLES))
             raise CannotKeepError(
                 role.line, f"a message of the role {role.data!r} has no place here; roles are {known}"
@@ -62,13 +65,22 @@ def chat(nodes: Iterable[Node], language: Language, builder: Builder) -> Chat:
     return Chat(messages, frozenset(names))
 
 
+def _placeholder(name: Node, before: list[dict[str, str]]) -> dict[str, str]:
+    message = {"placeholder": name.data}
+    if not isinstance(name.data, str) or not VARIABLE.fullmatch(name.data):
+        raise CannotKeepError(name.line, f"{name.data!r} cannot name a placeholder: letters, digits and underscores")
+    if message in before:
+        raise CannotKeepError(name.line, f"the placeholder {name.data!r} comes twice")
+    return message
+
+
 def text_of(content: Node, builder: Builder) -> str:
     """A message's content as one text."""
     if isinstance(content.data, str):
         return content.data
     texts: list[str] = []
     for part in content.each():
-        if not isinstance(part.data, dict) or part.data.get("type", "text") not in _TEXT_PARTS:
+        if not isinstance(part.data, dict) or str(part.data.get("type", "text")) not in _TEXT_PARTS:
             kind = part.data.get("type") if isinstance(part.data, dict) else part.data
             raise CannotKeepError(part.line, f"a message with a part of type {kind!r}; only text is kept")
         texts.append(part.get("text").text("the text of a message"))

@@ -5,11 +5,12 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from app.kit.templates import MAX_SOURCE, TemplateError, check
+from app.kit.templates import MAX_SOURCE, TemplateError, check, render
 
 VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OPENING = re.compile(r"\{\{|\{%|\{#")
 _SIMPLE = re.compile(r"\{\{[ \t]*([A-Za-z][A-Za-z0-9_]*)[ \t]*\}\}")
+_LITERAL = re.compile(r"\{\{ '(\{[{%#]?)' \}\}")
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
@@ -43,24 +44,28 @@ def with_variables(text: str) -> Foreign:
     """A text in which `{{ name }}` is a variable and everything else is text. Raises `TemplateError` if it is too large."""
     pieces: list[str] = []
     names: set[str] = set()
+    strays: list[Stray] = []
     position = 0
+
+    def note(start: int, end: int) -> None:
+        for tag in _TAG.finditer(text, start, end):
+            shown = tag[0] if len(tag[0]) <= 60 else tag[0][:57] + "…"
+            strays.append(Stray(text.count("\n", 0, tag.start()) + 1, shown))
+
     for match in _SIMPLE.finditer(text):
         if not _is_variable(match[1]):
             continue
+        note(position, match.start())
         before = literal(text[position : match.start()])
         if before.endswith("{"):  # with the next tag it would make another tag
             before = before[:-1] + "{{ '{' }}"
         pieces += [before, "{{ " + match[1] + " }}"]
         names.add(match[1])
         position = match.end()
+    note(position, len(text))
     source = "".join([*pieces, literal(text[position:])])
     found = check(source)
-    strays = tuple(
-        Stray(text.count("\n", 0, m.start()) + 1, m[0] if len(m[0]) <= 60 else m[0][:57] + "…")
-        for m in _TAG.finditer(text)
-        if not ((simple := _SIMPLE.fullmatch(m[0])) and simple[1] in names)
-    )
-    return Foreign(source, found, strays)
+    return Foreign(source, found, tuple(strays))
 
 
 def template_or_text(text: str) -> Foreign:
@@ -74,6 +79,23 @@ def template_or_text(text: str) -> Foreign:
         except TemplateError:
             pass
     return with_variables(text)
+
+
+def plain_variables(source: str) -> str | None:
+    """The text that `with_variables` makes `source` of: variables and literal braces alone; None for more than that."""
+    text = _LITERAL.sub(lambda match: match[1], source)
+    try:
+        foreign, names = with_variables(text), check(source)
+        marks = {name: f"<{name}>" for name in names}
+        same = foreign.names == names and render(foreign.source, marks) == render(source, marks)
+    except TemplateError:
+        return None
+    return text if same else None
+
+
+def in_tags(pattern: re.Pattern[str], replacement: str, text: str) -> str:
+    """`pattern.sub` within the tags of a template, and nowhere else."""
+    return _TAG.sub(lambda tag: pattern.sub(replacement, tag[0]), text)
 
 
 @lru_cache(maxsize=1024)

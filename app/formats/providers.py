@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from app.formats.building import Builder
-from app.formats.naming import name_of
+from app.formats.building import Builder, storable
+from app.formats.naming import checked, name_of
 from app.formats.nodes import Node
 
 _CHAT = frozenset({"chat", "responses", "messages", "completion-chat"})
@@ -60,6 +60,9 @@ def endpoint_of(builder: Builder, model: str, node: Node, label: str = "", setti
             builder.lose(
                 node.path, node.line, f"{model!r} is called by chat completions here, not by the Responses API"
             )
+    if not rest:
+        builder.lose(node.path, node.line, f"the provider {model!r} names no model; it is not kept")
+        return None
     content: dict[str, Any] = {"provider": "openai", "model": rest, "api_key": {"env": "OPENAI_API_KEY"}}
     if provider != "openai":
         prefix = re.sub(r"[^A-Z0-9]+", "_", provider.upper()).strip("_") or "MODEL"
@@ -73,6 +76,8 @@ def endpoint_of(builder: Builder, model: str, node: Node, label: str = "", setti
         )
     if settings is not None:
         _settings(builder, content, settings)
+    storable(content, node.path, node.line)
+    checked(label, node.path, node.line)
     return _named(builder, name_of(label or model.replace(":", "/"), "model"), content)
 
 

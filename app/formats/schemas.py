@@ -37,3 +37,19 @@ class Imported(msgspec.Struct):
     aliases: dict[str, str] = {}
     history: list[Version] = []
     losses: list[Loss] = []
+
+
+class Project(msgspec.Struct, frozen=True):
+    """What is given to another tool: plain contents by name, and the items of the datasets that the suites name."""
+
+    prompts: dict[str, dict[str, Any]]
+    suites: dict[str, dict[str, Any]] = {}
+    items: dict[str, list[dict[str, Any]]] = {}
+    endpoints: dict[str, dict[str, Any]] = {}
+
+
+class Exported(msgspec.Struct):
+    """The other tool's files by path. The `path` of a loss is an artifact of ours, such as `prompts/docs/answer`."""
+
+    files: dict[str, bytes] = {}
+    losses: list[Loss] = []

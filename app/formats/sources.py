@@ -108,16 +108,13 @@ class Sources:
 
 def parsed(path: str, text: str, *, as_json: bool, first_line: int = 1) -> Document:
     """A JSON or YAML text as data with lines; `first_line` is where it begins in its file."""
+    padded = "\n" * (first_line - 1) + text
     try:
-        document = load_json(text) if as_json else load(text)
+        return load_json(padded) if as_json else load(padded)
     except DocumentError as error:
         message = str(error)
         at = _LINE_AHEAD.match(message)
-        line = int(at[1]) + first_line - 1 if at else None
-        raise refused(path, line, message[at.end() :] if at else message) from error
-    if first_line == 1:
-        return document
-    return Document(document.data, {pointer: line + first_line - 1 for pointer, line in document.lines.items()})
+        raise refused(path, int(at[1]) if at else None, message[at.end() :] if at else message) from error
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

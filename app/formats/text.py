@@ -30,7 +30,6 @@ def read_git_log(sources: Sources, builder: Builder) -> None:
 
     The prompt is named by `pattern`, else by `path`. Versions are ordered by `version` where that is given.
     """
-    versions: dict[str, list[tuple[Any, Version, int]]] = {}
     for path in sources.paths:
         names: dict[str, str] = {}
         for number, row in sources.json_lines(path):
@@ -52,14 +51,8 @@ def read_git_log(sources: Sources, builder: Builder) -> None:
                 _text(row, "message", path, number) or _commit(row, path, number),
             )
             order = row.get("version")
-            known = versions.setdefault(names[wanted], [])
-            known.append((order if isinstance(order, int) else len(known) + 1, version, number))
-        for name in names.values():
-            versions[name].sort(key=lambda each: each[0])
-            for _, version, number in versions[name]:
-                builder.version(version, path, number)
-            _, newest, number = versions[name][-1]
-            builder.set_prompt(name, newest.content, path, number)
+            builder.version(version, path, number, order if isinstance(order, int) else None)
+    builder.settle()
 
 
 def prompt_of(text: str, name: str, line: int, path: str | None = None) -> tuple[dict[str, Any], Foreign]:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from app.formats.building import Builder
-from app.formats.naming import tag_of
+from app.formats.naming import checked, tag_of
 from app.formats.nodes import Node
-from app.formats.promptfoo.cases import Case
+from app.formats.promptfoo.cases import Case, is_template
 from app.formats.sources import Sources, parsed
 from app.kit.errors import InvalidContentError
 from app.kit.templates import TemplateError, render
@@ -211,7 +211,7 @@ def _form(kind: str, node: Node, case: Case, sources: Sources, builder: Builder)
     form = Form(
         use,
         json.dumps(args, sort_keys=True),
-        metric if isinstance(metric, str) and "{{" not in metric else "",
+        checked(metric, node.path, node.line) if isinstance(metric, str) and "{{" not in metric else "",
         1.0 if weight is None else weight,
         takes,
     )
@@ -263,7 +263,7 @@ def _value(node: Node, case: Case, sources: Sources) -> Any:
 
 def _filled(value: Any, case: Case) -> Any:
     """What the case expects, with its variables filled in."""
-    if not isinstance(value, str) or not any(mark in value for mark in ("{{", "{%")):
+    if not isinstance(value, str) or not is_template(value):
         return value
     try:
         return render(value, case.inputs)
@@ -281,7 +281,7 @@ def _one(value: Any) -> str:
 
 def _phrases(value: Any) -> list[str]:
     if isinstance(value, str):
-        value = next(csv.reader([value.replace("\n", " ")], skipinitialspace=True), [])
+        value = next(csv.reader([" ".join(value.splitlines())], skipinitialspace=True), [])
         return [each.strip() for each in value]
     if not isinstance(value, list):
         raise CannotMapError("its value is no list of texts")

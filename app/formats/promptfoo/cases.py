@@ -220,7 +220,7 @@ class CaseReader:
         options = test.get("options")
         asserts = [] if options.get("disableDefaultAsserts").data is True else self._default.get("assert").one_or_more()
         asserts += test.get("assert").one_or_more()
-        metadata = {**(self._default.get("metadata").data or {}), **(test.get("metadata").data or {})}
+        metadata = {name: field.data for each in (self._default, test) for name, field in each.get("metadata").fields()}
         description = test.get("description").optional_text("a test's description")
         if description:
             metadata["description"] = description
@@ -294,11 +294,15 @@ def assertion_of(text: str) -> dict[str, Any]:
     return assertion
 
 
+def is_template(text: str) -> bool:
+    return any(mark in text for mark in ("{{", "{%", "{#"))
+
+
 def _rendered(inputs: dict[str, Any]) -> dict[str, Any]:
     """Variables may name other variables of their case; what is no template stays as it is."""
     found = dict(inputs)
     for name, value in inputs.items():
-        if isinstance(value, str) and "{{" in value:
+        if isinstance(value, str) and is_template(value):
             try:
                 found[name] = render(value, {k: v for k, v in inputs.items() if k != name})
             except TemplateError:

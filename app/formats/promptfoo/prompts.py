@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from app.formats.building import Builder
 from app.formats.chat import CannotKeepError, Chat, chat, jinja, left_out
-from app.formats.foreign import Foreign
+from app.formats.foreign import Foreign, in_tags
 from app.formats.naming import name_of_path
 from app.formats.nodes import Node
 from app.formats.sources import Sources, parsed
@@ -133,7 +133,7 @@ def _is_entry(data: Any) -> bool:
 
 
 def _nunjucks(text: str) -> Foreign:
-    return jinja(_DUMP.sub(r"\1tojson", text))
+    return jinja(in_tags(_DUMP, r"\1tojson", text))
 
 
 def _parts(text: str) -> Iterator[tuple[int, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.formats.building import Builder
 from app.formats.chat import content_of
-from app.formats.naming import name_of
+from app.formats.naming import checked, name_of
 from app.formats.nodes import Node
 from app.formats.promptfoo.asserts import scorers
 from app.formats.promptfoo.cases import Case, CaseReader
@@ -90,10 +90,10 @@ class _Reader:
 
     def _prompt(self, prompt: Prompt, cases: list[Case], count: int) -> None:
         variables = {name: _schema(name, cases) for name in sorted(prompt.chat.names)}
-        wanted = prompt.name if prompt.name and "\n" not in prompt.name else self._name
+        wanted = checked(prompt.name, prompt.node.path, prompt.node.line) or self._name
         if not prompt.name and count > 1:
             wanted = f"{self._name}/prompt"
-        content = content_of(prompt.chat, variables, description=self._description)
+        content = content_of(prompt.chat, variables)
         self._builder.prompt(wanted, content, prompt.node.path, prompt.node.line)
 
     def _endpoints(self) -> list[str]:
