@@ -59,6 +59,7 @@ from app.retrieval.service import Retrieval
 from app.runs import controller as runs
 from app.runs.service import Runs
 from app.settings import Settings
+from app.transfer import controller as transfer
 from evaluators.tokens import set_counter
 
 __all__ = [
@@ -159,6 +160,7 @@ ROUTERS = (
     registry.router,
     scorers.router,
     datasets.router,
+    transfer.router,
     generation.router,
     runs.router,
     gates.router,

@@ -1,4 +1,4 @@
-"""Routes of datasets, and of sync: it stands here because a project's files hold datasets too."""
+"""Routes of datasets."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -15,18 +15,16 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.roles import allows
 from app.access.schemas import Caller
 from app.datasets.columns import Columns
 from app.datasets.download import MEDIA_TYPES, Download, Format
 from app.datasets.erasure import Erasure
-from app.datasets.files import DatasetFiles
 from app.datasets.parsing import checked, from_json, parse
 from app.datasets.schemas import DatasetCreate, DatasetDiff, Entry, Erase, Erased, Item, ItemsPatch
 from app.datasets.sensitivity import above, highest, masked
 from app.datasets.service import About, Datasets
 from app.kit.asgi import decoded_name
-from app.kit.errors import BadRequestError, FieldError, ForbiddenError
+from app.kit.errors import BadRequestError, FieldError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 from app.kit.pointers import escape
 from app.kit.problems import field_error
@@ -34,11 +32,8 @@ from app.registry import diff as contents_diff
 from app.registry.catalogue import Catalogue
 from app.registry.contents import plain
 from app.registry.controller import ETAG, ArtifactController, mounted, require_labels, version_response
-from app.registry.environments import Environments
 from app.registry.kinds.dataset import Level
 from app.registry.schemas import Artifact, Change, Version
-from app.registry.sync.schemas import SyncRequest, SyncResult
-from app.registry.sync.service import Sync
 
 T = TypeVar("T")
 SHOWN = 500
@@ -243,34 +238,6 @@ class DatasetController(Controller):
         )
 
 
-@post(
-    "/api/v1/sync",
-    operation_id="sync",
-    status_code=200,
-    opt={"permission": "registry:read"},
-    tags=["Sync"],
-    dependencies={"datasets": Provide(provide_datasets)},
-)
-async def sync(
-    datasets: NamedDependency[Datasets], caller: NamedDependency[Caller], state: State, data: JSONBody[SyncRequest]
-) -> SyncResult:
-    """Bring a project's files into the registry, all or nothing; or plan that, or keep them as drafts by digest.
-
-    `plan` needs `registry:read`, `draft` needs `registry:draft`, `apply` needs `registry:write`,
-    and `environments:write` when it changes an environment's rules.
-    """
-    needed = {"plan": "registry:read", "draft": "registry:draft", "apply": "registry:write"}[data.mode]
-    if not allows(caller.role, needed):
-        raise ForbiddenError(f"role {caller.role!r} lacks the permission {needed!r} that mode {data.mode!r} needs")
-    registry = datasets.registry
-    environments = Environments(registry.repository.session, caller.project_id, caller.actor, state.clock)
-    allowed = allows(caller.role, "environments:write")
-    if data.prune and data.mode == "apply" and not allows(caller.role, "registry:manage"):
-        raise ForbiddenError(f"role {caller.role!r} lacks the permission 'registry:manage' that `prune` needs")
-    sync = Sync(registry, DatasetFiles(datasets), environments, may_change_environments=allowed)
-    return await sync.run(data)
-
-
 async def _bodies(
     datasets: Datasets, dataset: Artifact, entries: Sequence[Entry | None], clearance: str
 ) -> dict[str, Any]:
@@ -294,4 +261,4 @@ def _decoded(data: bytes, kind: type[T]) -> T:
         raise BadRequestError(f"{where}the body is not JSON: {error}") from error
 
 
-router = Router("/", route_handlers=[mounted("datasets", [ArtifactController, DatasetController]), sync])
+router = Router("/", route_handlers=[mounted("datasets", [ArtifactController, DatasetController])])

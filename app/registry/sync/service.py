@@ -23,6 +23,7 @@ from app.registry.sync.schemas import Action, EnvironmentChange, SyncItem, SyncR
 from app.registry.tables import ArtifactRow, ContentRow, VersionRow
 
 VIA = "sync"
+FROM_FILES = {"via": VIA}
 Key = tuple[str, str]
 
 
@@ -57,8 +58,16 @@ class Sync:
     """One sync, within the caller's transaction."""
 
     def __init__(
-        self, registry: Registry, item_files: ItemFiles, environments: Environments, *, may_change_environments: bool
+        self,
+        registry: Registry,
+        item_files: ItemFiles,
+        environments: Environments,
+        *,
+        may_change_environments: bool,
+        origin: Mapping[str, str] = FROM_FILES,
     ) -> None:
+        """`origin` is kept with each version that is made, as where it came from."""
+        self._origin = dict(origin)
         self._registry, self._files = registry, item_files
         self._environments, self._may_change_environments = environments, may_change_environments
         self._repository = registry.repository
@@ -239,7 +248,7 @@ class Sync:
                 await self._registry.store(step.prepared)
                 version = None
             else:
-                origin = {"via": VIA, "path": source.path} | ({"commit": request.commit} if request.commit else {})
+                origin = self._origin | {"path": source.path} | ({"commit": request.commit} if request.commit else {})
                 made, _ = await self._registry.add_version(
                     source.name, step.prepared, request.message, source.labels, source=origin
                 )

@@ -1,0 +1,1 @@
+"""Whole projects in and out: folders of files, and what other tools left or take."""
