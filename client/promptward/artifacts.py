@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from promptward.core import Core
+from promptward.core import LONG_S, Core
 from promptward.shapes import Artifact, Diff, LabelMove, Page, Rendered, Version, VersionSummary
 from promptward.twin import Group, Mode, Portal, operation, streaming
 
@@ -37,20 +37,38 @@ class Artifacts(Group[Mode]):
         *,
         tag: str | None = None,
         label: str | None = None,
+        owner: str | None = None,
+        folder: str | None = None,
+        archived: bool | None = None,
+        sort: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Page[Artifact]:
-        """One page of names; `q` searches names and texts."""
-        params = {"q": q, "tag": tag, "label": label, "limit": limit, "cursor": cursor}
+        """One page of names; `q` searches names and texts. `sort` is name, created_at or updated_at, `-` before it downwards."""
+        params = {
+            **{"q": q, "tag": tag, "label": label, "owner": owner, "folder": folder, "archived": archived},
+            **{"sort": sort, "limit": limit, "cursor": cursor},
+        }
         page: Page[Artifact] = await self._core.json("GET", f"/api/v1/{self.kind}", params=params)
         return page
 
     @streaming
     async def each(
-        self, q: str | None = None, *, tag: str | None = None, label: str | None = None
+        self,
+        q: str | None = None,
+        *,
+        tag: str | None = None,
+        label: str | None = None,
+        owner: str | None = None,
+        folder: str | None = None,
+        archived: bool | None = None,
+        sort: str | None = None,
     ) -> AsyncGenerator[Artifact, None]:
         """All of them, page by page."""
-        params = {"q": q, "tag": tag, "label": label}
+        params = {
+            **{"q": q, "tag": tag, "label": label, "owner": owner, "folder": folder, "archived": archived},
+            "sort": sort,
+        }
         async for item in self._core.pages(f"/api/v1/{self.kind}", params, PAGE):
             yield item
 
@@ -108,6 +126,39 @@ class Artifacts(Group[Mode]):
         async for item in self._core.pages(self._path(name, "labels", segment(label), "history"), {}, PAGE):
             yield item
 
+    @operation
+    async def archive(self, name: str, *, reason: str | None = None) -> None:
+        """Takes a name out of lists; its versions stay. Refused while an environment serves it."""
+        await self._core.json("DELETE", self._path(name), params={"reason": reason})
+
+    @operation
+    async def restore(self, name: str, *, reason: str | None = None) -> Artifact:
+        """Brings an archived name back into use."""
+        found: Artifact = await self._core.json("POST", self._path(name, "restore"), params={"reason": reason})
+        return found
+
+    @operation
+    async def delete_version(self, name: str, ref: str | int, *, reason: str | None = None) -> None:
+        """Deletes a version that nothing ever depended on; `in-use` names what does."""
+        path = self._path(name, "versions", segment(str(ref)))
+        await self._core.json("DELETE", path, params={"reason": reason})
+
+    @operation
+    async def dependencies(self, name: str, ref: str | int, *, transitive: bool = False) -> dict[str, Any]:
+        """What a version refers to, as it was pinned."""
+        path = self._path(name, "versions", segment(str(ref)), "dependencies")
+        found: dict[str, Any] = await self._core.json("GET", path, params={"transitive": transitive})
+        return found
+
+    @operation
+    async def dependents(
+        self, name: str, ref: str | int, *, limit: int | None = None, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """One page of the versions that refer to a version, and who used it: labels, environments, runs, releases."""
+        path = self._path(name, "versions", segment(str(ref)), "dependents")
+        found: dict[str, Any] = await self._core.json("GET", path, params={"limit": limit, "cursor": cursor})
+        return found
+
 
 class Prompts(Artifacts[Mode]):
     @operation
@@ -123,15 +174,104 @@ class Prompts(Artifacts[Mode]):
 
 class Datasets(Artifacts[Mode]):
     @operation
-    async def upload(self, name: str, data: bytes, media_type: str) -> Version:
-        """A new version from a file: `text/csv`, `application/x-ndjson` or `application/vnd.apache.parquet`."""
+    async def upload(
+        self,
+        name: str,
+        data: bytes,
+        media_type: str,
+        *,
+        columns: Mapping[str, str] | None = None,
+        message: str | None = None,
+        description: str | None = None,
+        sensitivity: str | None = None,
+    ) -> Version:
+        """A new version from a file: `text/csv`, `application/x-ndjson` or `application/vnd.apache.parquet`.
+
+        `columns` places columns that are called otherwise: `{"Question": "inputs.question", "notes": ""}`.
+        """
         path = self._path(name, "versions")
-        response = await self._core.send("POST", path, content=data, media_type=media_type)
+        params = {
+            "message": message,
+            "description": description,
+            "sensitivity": sensitivity,
+            "map": [f"{column}:{part}" for column, part in (columns or {}).items()] or None,
+        }
+        response = await self._core.send(
+            "POST", path, content=data, media_type=media_type, params=params, extra_s=LONG_S
+        )
         version: Version = self._core.decoded(response)
         return version
 
     @streaming
-    async def items(self, name: str, ref: str | int) -> AsyncGenerator[dict[str, Any], None]:
+    async def items(
+        self, name: str, ref: str | int, *, tag: str | None = None, split: str | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """The items of a version, page by page."""
-        async for item in self._core.pages(self._path(name, "versions", segment(str(ref)), "items"), {}, PAGE):
+        path = self._path(name, "versions", segment(str(ref)), "items")
+        async for item in self._core.pages(path, {"tag": tag, "split": split}, PAGE):
             yield item
+
+    @operation
+    async def change(
+        self,
+        name: str,
+        put: Sequence[Mapping[str, Any]] = (),
+        remove: Sequence[str] = (),
+        *,
+        message: str | None = None,
+    ) -> Version:
+        """A new version with some items put in, or changed by their id, and others removed."""
+        body = {"put": [*put], "remove": [*remove]} | ({"message": message} if message is not None else {})
+        version: Version = await self._core.json("POST", self._path(name, "items"), body=body)
+        return version
+
+    @operation
+    async def from_inference(
+        self,
+        name: str,
+        inferences: Sequence[str],
+        *,
+        tags: Sequence[str] = (),
+        split: str = "",
+        use_output: bool = False,
+        message: str = "",
+    ) -> Version:
+        """A new version with answers from production as items: the reference is the newest correction, or with `use_output`
+        what was answered."""
+        body = {
+            **{"inferences": [*inferences], "tags": [*tags], "split": split},
+            **{"use_output": use_output, "message": message},
+        }
+        version: Version = await self._core.json("POST", self._path(name, "items:from-inference"), body=body)
+        return version
+
+    @streaming
+    async def export(self, name: str, ref: str | int, format: str = "jsonl") -> AsyncGenerator[bytes, None]:  # noqa: A002
+        """A version as a file, piece by piece: jsonl, csv or parquet."""
+        path = self._path(name, "versions", segment(str(ref)), "export")
+        async with self._core.streamed(path, {"format": format}) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    @operation
+    async def report(self, name: str, ref: str | int, *, threshold: float | None = None) -> dict[str, Any]:
+        """Duplicates, leakage between splits and into prompts, and what looks personal or secret."""
+        path = self._path(name, "versions", segment(str(ref)), "report")
+        found: dict[str, Any] = await self._core.json("GET", path, params={"threshold": threshold}, extra_s=LONG_S)
+        return found
+
+    @operation
+    async def erase(
+        self,
+        name: str,
+        reason: str,
+        *,
+        ids: Sequence[str] = (),
+        field: str | None = None,
+        equals: str | int | None = None,
+    ) -> dict[str, int]:
+        """Erases a person's items from every version: by their ids, or where `field` `equals` a value."""
+        where = {} if field is None else {"field": field, "equals": equals}
+        body = {"reason": reason, "ids": [*ids], **where}
+        found: dict[str, int] = await self._core.json("POST", self._path(name, "erase"), body=body, extra_s=LONG_S)
+        return found

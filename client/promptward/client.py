@@ -17,6 +17,7 @@ from promptward.shapes import Generated, SyncResult
 from promptward.twin import Async, Group, Mode, Portal, Sync, operation, streaming
 
 SyncMode = Literal["plan", "apply", "draft"]
+ImportMode = Literal["files", "plan", "apply"]
 Part = str | Mapping[str, Any]
 """A reference such as `docs/answer@7`, or `{"content": …}`."""
 
@@ -81,6 +82,41 @@ class _Client(Group[Mode]):
         body = {"mode": mode, "files": [*files], "prune": prune, "force": force, "message": message, "commit": commit}
         result: SyncResult = await self._core.json("POST", "/api/v1/sync", body=body, extra_s=LONG_S)
         return result
+
+    @operation
+    async def import_(
+        self,
+        format: str,  # noqa: A002
+        files: Sequence[Mapping[str, str]],
+        mode: ImportMode = "plan",
+        *,
+        message: str = "",
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Takes over what another tool left: `files` shows the project that it would be, `plan` what would be made, `apply`
+        makes it. What cannot be carried over is in `losses`."""
+        body = {"format": format, "files": [*files], "mode": mode, "message": message, "force": force}
+        result: dict[str, Any] = await self._core.json("POST", "/api/v1/import", body=body, extra_s=LONG_S)
+        return result
+
+    @operation
+    async def export(
+        self,
+        format: str = "promptward",
+        *,
+        prompts: Sequence[str] = (),
+        suites: Sequence[str] = (),  # noqa: A002
+    ) -> dict[str, Any]:
+        """The latest versions as files. Items of datasets are fetched with `datasets.export`."""
+        params = {"format": format, "prompt": [*prompts] or None, "suite": [*suites] or None}
+        result: dict[str, Any] = await self._core.json("GET", "/api/v1/export", params=params, extra_s=LONG_S)
+        return result
+
+    @operation
+    async def formats(self) -> dict[str, list[str]]:
+        """Which formats can be read, and which written."""
+        found: dict[str, list[str]] = await self._core.json("GET", "/api/v1/formats")
+        return found
 
     @operation
     async def generate(self, prompt: Part, endpoint: Part, **rest: Unpack[Generation]) -> Generated:

@@ -20,7 +20,7 @@ LONG_S = 600.0
 RETRIES = 2
 RETRY_AFTER_S = 0.2
 
-Params = Mapping[str, str | int | float | bool | None]
+Params = Mapping[str, str | int | float | bool | list[str] | None]
 
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
@@ -152,7 +152,11 @@ class Core:
     def _request(
         self, method: str, path: str, content: bytes | None, media_type: str, params: Params | None, timeout: float
     ) -> httpx2.Request:
-        given = {name: _text(value) for name, value in (params or {}).items() if value is not None}
+        given = {
+            name: value if isinstance(value, list) else _text(value)
+            for name, value in (params or {}).items()
+            if value is not None
+        }
         headers = {"content-type": media_type} if content is not None else {}
         if method == "POST":
             headers["idempotency-key"] = str(uuid.uuid4())
