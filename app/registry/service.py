@@ -151,7 +151,9 @@ class Registry:
         if row is None or row.digest != prepared.digest:
             await self.store(prepared)
             row = await self._next(name, row, prepared, message, source or FROM_API, now)
-        row.archived_at = None  # a name that gets content again is in use again
+        if row.archived_at is not None:  # a name that gets content again is in use again
+            row.archived_at = None
+            self._note("unarchived", kind, name, None, row.digest, message)
         await self._session.flush()
         for label in labels:
             await self.labels.put(kind, name, label, row.latest, message)

@@ -1,5 +1,6 @@
 """Gathering a release's evidence: its suites are run against what is live, and the gate judges each."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -33,6 +34,11 @@ class Outcome(NamedTuple):
     reason: str
 
 
+def runner(release: ReleaseRow) -> Caller:
+    """Whose runs an evaluation's are. Nobody else uses them before they are done."""
+    return Caller(release.project_id, release.author_key, "engineer", f"release {release.id}")
+
+
 class Evaluation:
     """One evaluation of one release. Each step is a transaction of its own: a run may take hours."""
 
@@ -41,7 +47,7 @@ class Evaluation:
     ) -> None:
         self._sessions, self._runs, self._clock = sessions, runs, clock
         self._release, self._live = release, live
-        self._caller = Caller(release.project_id, release.author_key, "engineer", f"release {release.id}")
+        self._caller = runner(release)
 
     async def run(self, asked: list[Demand], approvals: Mapping[str, int]) -> Outcome:
         """Runs every suite and asks for its verdict."""
@@ -97,7 +103,12 @@ class Evaluation:
             baseline=baseline,
             repeats=repeats,
         )
-        started = await self._runs.create(self._caller, create, epochs)
+        creating = asyncio.ensure_future(self._runs.create(self._caller, create, epochs))
+        try:
+            started = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            await creating  # half begun it could be neither cancelled nor finished
+            raise
         await self._runs.wait(started.id, FOREVER_S)
         return started.id
 

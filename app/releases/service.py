@@ -199,7 +199,7 @@ class Releases:
             transitions.require(row, "evaluating", "blocked", "awaiting_approval", to="rejected")
             transitions.leave(row, place)
             await transitions.move(row, "rejected", "rejected", asked.reason)
-        self._evaluations.stop(caller.project_id, release_id)
+        await self._evaluations.stop(caller, row, f"release {release_id} was rejected")
         return await self.get(caller.project_id, release_id)
 
     async def promote(self, caller: Caller, release_id: str, asked: Act, arrived: datetime) -> ReleaseRead:

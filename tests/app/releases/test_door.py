@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.releases.conftest import POLICY, Door, Keys
+from tests.app.releases.conftest import CASES, POLICY, Door, Keys
+from tests.app.runs.endpoint import endpoint
 from tests.conftest import on_both
 
 
@@ -375,3 +376,28 @@ async def test_releases_are_listed_newest_first_and_filtered(door: Door) -> None
     assert [r["id"] for r in blocked["items"]] == [made[2]["id"], made[0]["id"]]
     await door.get("/releases", 400, state="unknown")
     await door.get("/releases/rel_00000000000000000000000000000000", 404)
+
+
+async def test_what_is_rejected_asks_its_models_nothing_more(door: Door) -> None:
+    await door.build()
+    async with endpoint(latency_s=0.2) as slow:
+        content = {
+            "provider": "compatible",
+            "base_url": slow.base_url,
+            "model": "m",
+            "limits": {"max_concurrency": 4},
+        }
+        await door.make("endpoints", "slow", content)
+        release = await door.release("slow", wait=0)
+        await slow.reached(4)
+        [run] = (await door.get("/runs"))["items"]
+        assert run["status"] == "running"
+        assert (await door.act(release, "reject", reason="a mistake"))["state"] == "rejected"
+        stopped = await door.get(f"/runs/{run['id']}")
+        assert (stopped["status"], stopped["reason"]) == ("cancelled", f"release {release['id']} was rejected")
+        asked = slow.calls
+        await asyncio.sleep(0.5)
+        assert slow.calls == asked < CASES
+    [entry] = (await door.get("/audit", action="run.cancelled"))["items"]
+    assert (entry["subject"], entry["actor"]) == (f"run {run['id']}", "local (local)")
+    assert (await door.read(release))["state"] == "rejected"
