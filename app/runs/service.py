@@ -48,6 +48,7 @@ from app.runs.schemas import (
 from app.runs.spec import encode_cases
 from app.runs.store import Loaded
 from app.runs.tables import RunCasesRow, RunRow, RunVariantRow
+from app.runs.troubles import first_trouble
 
 PROGRESS_S = 0.25
 
@@ -250,6 +251,10 @@ class Runs:
             None if baseline is None else await compare.side(session, project_id, baseline, ours.run_id, "/baseline")
         )
         return await compare.evidence(session, ours, theirs, await self._cases(session, project_id, ours))
+
+    async def trouble(self, session: AsyncSession, project_id: str, *sides: str) -> str | None:
+        """What kept the first of these sides from its answers or scores, with the endpoint; None when nothing did."""
+        return await first_trouble(session, [await compare.side(session, project_id, given) for given in sides])
 
     async def _cases(self, session: AsyncSession, project_id: str, side: Side) -> list[CaseInfo]:
         entries = [Entry(case.id, case.digest, case.tags) for case in side.run.cases]

@@ -7,6 +7,7 @@ import pytest
 
 from tests.app.releases.conftest import CASES, POLICY, Door, Keys
 from tests.app.runs.endpoint import endpoint
+from tests.benchmarks.run_engine import free_port
 from tests.conftest import on_both
 
 
@@ -401,3 +402,40 @@ async def test_what_is_rejected_asks_its_models_nothing_more(door: Door) -> None
     [entry] = (await door.get("/audit", action="run.cancelled"))["items"]
     assert (entry["subject"], entry["actor"]) == (f"run {run['id']}", "local (local)")
     assert (await door.read(release))["state"] == "rejected"
+
+
+@on_both
+async def test_an_endpoint_that_cannot_be_reached_is_named_with_the_reason(door: Door) -> None:
+    await door.build()
+    address = f"http://127.0.0.1:{free_port()}/v1"
+    await door.make("endpoints", "down", {"provider": "compatible", "base_url": address, "model": "m"})
+    release = await door.release("down")
+    assert (release["state"], release["exit_code"]) == ("blocked", 4)
+    headline = release["verdicts"][0]["headline"]
+    assert headline.startswith("inconclusive: first error: ")
+    assert "'down@1'" in headline
+    assert f"{address} refuses connections" in headline
+    assert "sha256" not in headline
+    assert headline in release["reason"]
+
+
+async def test_a_judge_that_cannot_be_reached_is_named_with_the_reason(door: Door) -> None:
+    await door.build()
+    address = f"http://127.0.0.1:{free_port()}/v1"
+    await door.make("endpoints", "referee", {"provider": "compatible", "base_url": address, "model": "m"})
+    rubric = {
+        "instructions": "Is {{ output }} right?",
+        "endpoint": "referee",
+        "labels": {"no": 0, "yes": 1},
+    }
+    await door.make("rubrics", "rightness", rubric)
+    scorers = [
+        {"use": "exact_match", "name": "right"},
+        {"use": "rubric", "name": "judged", "args": {"rubric": "rightness"}},
+    ]
+    await door.suite(scorers=scorers)
+    await door.policy(rules=[*POLICY["rules"], {"metric": "judged", "floor": 0.5}])
+    headline = (await door.release())["verdicts"][0]["headline"]
+    assert headline.startswith("inconclusive: first error: ")
+    assert "'good@1'" in headline
+    assert "'referee'" in headline
