@@ -63,7 +63,7 @@ def headline(verdict: Verdict, trouble: str | None = None) -> str:
     beyond = any(rule.beyond for rule in holding)
     undecided = [rule for rule in compared if rule.verdict == "inconclusive" and rule.cause == "undecided"]
     opening = "no regression shown, " if undecided and not beyond else ""
-    reasons = "; ".join([trouble] * bool(trouble) + [f"{place(rule)} {rule.reason}" for rule in holding[:3]])
+    reasons = "; ".join(([trouble] if trouble else []) + [f"{place(rule)} {rule.reason}" for rule in holding[:3]])
     more = f"; and {len(holding) - 3} more" if len(holding) > 3 else ""
     return f"inconclusive: {opening}{reasons}{more}"
 

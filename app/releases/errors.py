@@ -7,5 +7,11 @@ class ReleaseStateError(ConflictError):
     slug, title = "release-state", "The release does not allow this now"
 
 
+class OnItsWayError(ReleaseStateError):
+    """Exactly this content is on its way there already, as another release."""
+
+    slug, title = "release-on-its-way", "Exactly this content is on its way already"
+
+
 class SelfApprovalError(ForbiddenError):
     slug, title = "self-approval", "Nobody approves their own work"

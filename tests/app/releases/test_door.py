@@ -439,3 +439,13 @@ async def test_a_judge_that_cannot_be_reached_is_named_with_the_reason(door: Doo
     assert headline.startswith("inconclusive: first error: ")
     assert "'good@1'" in headline
     assert "'referee'" in headline
+
+
+async def test_the_same_content_is_not_put_on_its_way_twice(door: Door) -> None:
+    await door.build()
+    await door.release()
+    release = await door.release("also", rollout={"steps": [0.2]})
+    problem = await door.release("also", status=409)
+    assert problem["type"] == "urn:promptward:release-on-its-way"
+    assert f"release {release['id']} is rolling out" in problem["detail"]
+    assert (await door.release("alike", status=409))["type"] == "urn:promptward:release-state"
