@@ -97,12 +97,12 @@ async def _shipped(client: AsyncClient, asked: Asked, prompt: str, endpoint: str
     try:
         made = await client.releases.create(asked.environment, prompt, endpoint, notes=asked.notes)
     except PromptwardError as error:
-        if error.slug not in ("conflict", "release-state", "release-on-its-way"):
+        if error.slug not in ("already-live", "release-state", "release-on-its-way"):
             raise
         name = prompt.partition("@")[0]
         page = await client.releases.list(environment=asked.environment, prompt=name, state=ON_ITS_WAY, limit=1)
         other = page["items"][0] if page["items"] else None
-        if error.slug == "conflict":
+        if error.slug == "already-live":
             return _live(prompt, endpoint, asked.environment, other)
         if other is None:  # it has ended since; what is to be done now is for the next `ship` to find out
             raise

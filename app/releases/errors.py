@@ -7,6 +7,12 @@ class ReleaseStateError(ConflictError):
     slug, title = "release-state", "The release does not allow this now"
 
 
+class AlreadyLiveError(ConflictError):
+    """Exactly this content is live there."""
+
+    slug, title = "already-live", "Exactly this content is live already"
+
+
 class OnItsWayError(ReleaseStateError):
     """Exactly this content is on its way there already, as another release."""
 

@@ -131,7 +131,7 @@ class Evaluation:
         try:
             started = await asyncio.shield(creating)
         except asyncio.CancelledError:
-            await creating  # half begun it could be neither cancelled nor finished
+            await asyncio.wait([creating])  # half begun it could be neither cancelled nor finished
             raise
         await self._runs.wait(started.id, FOREVER_S)
         return started.id

@@ -8,9 +8,8 @@ from sqlmodel import col
 
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
-from app.kit.errors import ConflictError
 from app.registry.service import Registry
-from app.releases.errors import OnItsWayError, ReleaseStateError
+from app.releases.errors import AlreadyLiveError, OnItsWayError, ReleaseStateError
 from app.releases.repository import Repository
 from app.releases.schemas import SERVING, State
 from app.releases.tables import DeploymentRow, ReleaseEventRow, ReleaseRow
@@ -110,13 +109,13 @@ class Transitions:
             raise ReleaseStateError(f"release {release.id} cannot be {to} while {release.state}: {why}")
 
     async def refuse_same(self, place: DeploymentRow, bundle: str) -> None:
-        """Raises `ConflictError` when exactly this content is live, and `OnItsWayError` when it is on its way."""
+        """Raises `AlreadyLiveError` when exactly this content is live, and `OnItsWayError` when it is on its way."""
         live, active = [
             None if release_id is None else await self.repository.release(release_id)
             for release_id in (place.live, place.active)
         ]
         if live is not None and live.bundle == bundle:
-            raise ConflictError(f"exactly this content is live in {place.environment} already (release {live.id})")
+            raise AlreadyLiveError(f"exactly this content is live in {place.environment} already (release {live.id})")
         if active is not None and active.bundle == bundle:
             raise OnItsWayError(
                 f"exactly this content is on its way to {place.environment} already: "

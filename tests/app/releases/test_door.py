@@ -94,6 +94,7 @@ async def test_what_is_live_is_not_released_again(door: Door) -> None:
     await door.build()
     await door.release()
     problem = await door.release(status=409)
+    assert (problem["type"], problem["status"]) == ("urn:promptward:already-live", 409)
     assert "live in production already" in problem["detail"]
 
 
