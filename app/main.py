@@ -25,11 +25,13 @@ from app.access.service import Authenticator, ensure_admin_key
 from app.audit import controller as audit
 from app.audit.service import attach as attach_audit
 from app.datasets import controller as datasets
+from app.datasets.retention import Retention
 from app.datasets.schemas import Item
 from app.datasets.service import Datasets
 from app.devmodel import running_devmodel
 from app.devmodel import serve as serve_devmodel
 from app.feedback import controller as feedback
+from app.feedback import items as feedback_items
 from app.feedback.service import Feedback
 from app.gates import controller as gates
 from app.gateway import controller as gateway
@@ -163,6 +165,7 @@ ROUTERS = (
     audit.router,
     environments.router,
     feedback.router,
+    feedback_items.router,
     releases.router,
     gateway.router,
 )
@@ -193,6 +196,9 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.releases = Releases(state.sessions, state.runs, state.feedback, state.clock)
         await state.releases.start()
         stack.push_async_callback(state.releases.close)
+        state.retention = Retention(state.sessions, state.clock)
+        state.retention.start()
+        stack.push_async_callback(state.retention.close)
         state.gateway = Gateway(state.releases, state.generation, state.feedback, state.clock)
         state.live_prompts = LivePrompts()
         if settings.admin_key is not None or state.on_first_key is not None:

@@ -18,9 +18,9 @@ READ = frozenset(
 CI = READ | {"registry:draft", "runs:write", "gates:evaluate"}
 SERVER = frozenset({"serving:read", "serving:call", "inferences:write", "feedback:write", "feedback:by_id"})
 PROPOSER = CI | {"registry:write", "releases:propose"}
-ENGINEER = PROPOSER | SERVER | {"labels:write", "releases:operate"}
+ENGINEER = PROPOSER | SERVER | {"registry:manage", "labels:write", "releases:operate"}
 APPROVER = READ | {"releases:approve", "releases:operate"}
-ADMIN = ENGINEER | APPROVER | {"keys:manage", "environments:write", "feedback:erase"}
+ADMIN = ENGINEER | APPROVER | {"keys:manage", "environments:write", "feedback:erase", "data:erase"}
 
 ROLES: dict[str, frozenset[str]] = {
     "reader": READ,

@@ -15,6 +15,7 @@ class Caller(msgspec.Struct, frozen=True):
     key_id: str
     role: str
     name: str
+    clearance: str = "personal"
 
     @property
     def actor(self) -> str:

@@ -1,7 +1,9 @@
 """Routes of datasets, and of sync: it stands here because a project's files hold datasets too."""
 
 import re
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
 import msgspec
@@ -9,31 +11,44 @@ from litestar import Controller, Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import allows
 from app.access.schemas import Caller
+from app.datasets.columns import Columns
+from app.datasets.download import MEDIA_TYPES, Download, Format
+from app.datasets.erasure import Erasure
 from app.datasets.files import DatasetFiles
 from app.datasets.parsing import checked, from_json, parse
-from app.datasets.schemas import DatasetCreate, DatasetDiff, Item
+from app.datasets.schemas import DatasetCreate, DatasetDiff, Entry, Erase, Erased, Item, ItemsPatch
+from app.datasets.sensitivity import above, highest, masked
 from app.datasets.service import About, Datasets
 from app.kit.asgi import decoded_name
 from app.kit.errors import BadRequestError, FieldError, ForbiddenError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+from app.kit.pointers import escape
 from app.kit.problems import field_error
 from app.registry import diff as contents_diff
 from app.registry.catalogue import Catalogue
 from app.registry.contents import plain
 from app.registry.controller import ETAG, ArtifactController, mounted, require_labels, version_response
 from app.registry.environments import Environments
-from app.registry.kinds.base import escape
-from app.registry.schemas import Change, Version
+from app.registry.kinds.dataset import Level
+from app.registry.schemas import Artifact, Change, Version
 from app.registry.sync.schemas import SyncRequest, SyncResult
 from app.registry.sync.service import Sync
 
+T = TypeVar("T")
 SHOWN = 500
 """Changed items of a diff that are shown with their bodies; all are counted."""
+
+
+async def stream_session(state: State) -> AsyncSession:
+    """A session for what is sent after the handler returned; whoever takes it closes it."""
+    session: AsyncSession = state.sessions()
+    return session
 
 
 async def provide_datasets(
@@ -63,23 +78,29 @@ class DatasetController(Controller):
         message: FromQuery[str] = "",
         description: FromQuery[str] = "",
         label: FromQuery[list[str] | None] = None,
+        tag: FromQuery[list[str] | None] = None,
+        sensitivity: FromQuery[Level] = "internal",
+        columns: Annotated[list[str] | None, QueryParameter(name="map")] = None,
     ) -> Response[Version]:
-        """Make a version from JSON `{content: {items: […], description?, schema?, tags?}, message?, labels?}`, `text/csv`,
-        `application/x-ndjson` or `application/vnd.apache.parquet`; for files, the rest are query parameters.
+        """Make a version from JSON `{content: {items: […], description?, schema?, tags?, sensitivity?, fields?,
+        retention_days?}, message?, labels?}`, `text/csv`, `application/x-ndjson` or `application/vnd.apache.parquet`; for
+        files, the rest are query parameters.
 
-        CSV and Parquet columns: `id`, `reference`, `tags` (separated by `;`), `cluster`, `inputs.<name>`,
-        `metadata.<name>`, `recorded.<model>`; any other column is the input of that name.
+        CSV and Parquet columns: `id`, `reference`, `tags` (separated by `;`), `split`, `cluster`, `inputs.<name>`,
+        `metadata.<name>`, `recorded.<model>`; any other column is the input of that name. `map=<column>:<part>`, such as
+        `map=Question:inputs.question`, places columns (of JSON lines: top-level keys) that are called otherwise; `map=notes:`
+        leaves one out.
         """
         data = await request.body()
         media_type = request.headers.get("content-type", "")
         if media_type.partition(";")[0].strip().lower() in ("application/json", ""):
-            sent = _decoded(data)
+            sent = _decoded(data, DatasetCreate)
             content, message, labels = sent.content, sent.message, sent.labels
-            about = About(content.description, content.schema, content.tags)
+            about = About.of(content)
             items = await anyio.to_thread.run_sync(lambda: checked(from_json(content.items), "/content/items"))
         else:
-            about, labels = About(description), label or []
-            items = await anyio.to_thread.run_sync(parse, data, media_type)
+            about, labels = About(description, tags=tag or [], sensitivity=sensitivity), label or []
+            items = await anyio.to_thread.run_sync(parse, data, media_type, Columns.parse(columns or []))
         require_labels(caller, labels)
         version, created = await datasets.create_version(
             decoded_name(name), items, about, message=message, labels=labels
@@ -94,20 +115,101 @@ class DatasetController(Controller):
     async def items(
         self,
         datasets: NamedDependency[Datasets],
+        caller: NamedDependency[Caller],
         name: FromPath[str],
         ref: FromPath[str],
         limit: FromQuery[int] = DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
         tag: FromQuery[str | None] = None,
+        split: FromQuery[str | None] = None,
     ) -> Page[Item]:
-        """The items of a version, in its order; with `tag`, those that have it."""
+        """The items of a version, in its order; with `tag` or `split`, those that have it. Values above the key's clearance
+        are masked."""
         dataset = await datasets.registry.resolve("dataset", f"{decoded_name(name)}@{ref}")
-        return await datasets.page(dataset, checked_limit(limit), cursor, tag)
+        page = await datasets.page(dataset, checked_limit(limit), cursor, tag, split)
+        items = [masked(item, dataset.content, caller.clearance) for item in page.items]
+        return Page(items, page.next_cursor)
+
+    @get(
+        "/{name:str}/versions/{ref:str}/export",
+        operation_id="datasets_export",
+        opt={"permission": "registry:read"},
+        response_headers=ETAG,
+    )
+    async def export(
+        self,
+        state: State,
+        caller: NamedDependency[Caller],
+        name: FromPath[str],
+        ref: FromPath[str],
+        form: Annotated[Format, QueryParameter(name="format")] = "jsonl",
+    ) -> Stream:
+        """A version as a file, streamed. JSON lines give the same version again; CSV and Parquet are tables of it. Values
+        above the key's clearance are masked, erased items are left out."""
+        session = await stream_session(state)
+        try:
+            datasets = Datasets(session, caller.project_id)
+            dataset = await datasets.registry.resolve("dataset", f"{decoded_name(name)}@{ref}")
+            pieces = Download(datasets, dataset, caller.clearance).pieces(form)
+            first = await anext(pieces, b"")
+        except BaseException:
+            await session.close()
+            raise
+
+        async def rest() -> AsyncIterator[bytes]:
+            async with aclosing(session):
+                yield first
+                async for piece in pieces:
+                    yield piece
+
+        file = f"{decoded_name(name).replace('/', '-')}.{form}"
+        headers = {"Content-Disposition": f'attachment; filename="{file}"'}
+        if dataset.digest and not above(highest(dataset.content), caller.clearance):
+            headers["ETag"] = f'"{dataset.digest}"'
+        return Stream(rest(), media_type=MEDIA_TYPES[form], headers=headers)
+
+    @post(
+        "/{name:str}/items",
+        operation_id="datasets_change_items",
+        opt={"permission": "registry:write"},
+        response_headers=ETAG,
+        responses={200: ResponseSpec(Version, description="Nothing differs from the latest version; nothing was made")},
+    )
+    async def change_items(
+        self,
+        datasets: NamedDependency[Datasets],
+        caller: NamedDependency[Caller],
+        request: Request[Any, Any, Any],
+        name: FromPath[str],
+    ) -> Response[Version]:
+        """A new version out of the latest one: `{put: [items], remove: [ids], message?, labels?}`, where an item is put in, or
+        changed by its id. It stores what is new alone."""
+        data = _decoded(await request.body(), ItemsPatch)
+        require_labels(caller, data.labels)
+        put = await anyio.to_thread.run_sync(lambda: checked(from_json(data.put, "/put"), "/put")) if data.put else []
+        version, created = await datasets.amend(
+            decoded_name(name), put, data.remove, message=data.message, labels=data.labels
+        )
+        return version_response(version, created)
+
+    @post("/{name:str}/erase", operation_id="datasets_erase", opt={"permission": "data:erase"}, status_code=200)
+    async def erase(
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        name: FromPath[str],
+        data: JSONBody[Erase],
+    ) -> Erased:
+        """Erase a person's items from every version. Bodies go for good, digests stay; versions say how many are erased."""
+        erasure = Erasure(session, caller.project_id, caller.actor, state.clock)
+        return await erasure.erase(decoded_name(name), data)
 
     @get("/{name:str}/diff", operation_id="datasets_diff", opt={"permission": "registry:read"})
     async def diff(
         self,
         datasets: NamedDependency[Datasets],
+        caller: NamedDependency[Caller],
         request: Request[Any, Any, Any],
         name: FromPath[str],
         to: FromQuery[str | None] = None,
@@ -117,8 +219,8 @@ class DatasetController(Controller):
         before, after = await Catalogue(datasets.registry).pair("dataset", decoded_name(name), from_, to)
         found = await datasets.changes(before, after)
         shown = found[:SHOWN]
-        old = {item.id: plain(item) for item in await datasets.some([c.before for c in shown if c.before])}
-        new = {item.id: plain(item) for item in await datasets.some([c.after for c in shown if c.after])}
+        old = await _bodies(datasets, before, [c.before for c in shown], caller.clearance)
+        new = await _bodies(datasets, after, [c.after for c in shown], caller.clearance)
         old_about, new_about = (
             {key: value for key, value in plain(one.content).items() if key != "items"} for one in (before, after)
         )
@@ -131,6 +233,7 @@ class DatasetController(Controller):
             to=after.number or after.digest,
             changes=changes,
             pins=[],
+            texts=contents_diff.texts(changes),
             unified=contents_diff.unified(
                 {**old_about, "items": old}, {**new_about, "items": new}, before.ref, after.ref
             ),
@@ -162,15 +265,26 @@ async def sync(
     registry = datasets.registry
     environments = Environments(registry.repository.session, caller.project_id, caller.actor, state.clock)
     allowed = allows(caller.role, "environments:write")
+    if data.prune and data.mode == "apply" and not allows(caller.role, "registry:manage"):
+        raise ForbiddenError(f"role {caller.role!r} lacks the permission 'registry:manage' that `prune` needs")
     sync = Sync(registry, DatasetFiles(datasets), environments, may_change_environments=allowed)
     return await sync.run(data)
 
 
-def _decoded(data: bytes) -> DatasetCreate:
+async def _bodies(
+    datasets: Datasets, dataset: Artifact, entries: Sequence[Entry | None], clearance: str
+) -> dict[str, Any]:
+    """The items of these entries by id, as the caller may see them."""
+    items = await datasets.some([entry for entry in entries if entry is not None])
+    return {item.id: plain(masked(item, dataset.content, clearance)) for item in items}
+
+
+def _decoded(data: bytes, kind: type[T]) -> T:
+    """A body whose items stay raw until each is read with its place."""
     if not data:
-        raise BadRequestError("the body has 0 bytes; send JSON {content: {items: […]}}, CSV, JSON lines or Parquet")
+        raise BadRequestError("the body has 0 bytes; send JSON with items, or to /versions a file")
     try:
-        return msgspec.json.decode(data, type=DatasetCreate)
+        return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         field: FieldError = field_error(error)
         raise BadRequestError(f"{field.pointer or '/'}: {field.detail}", [field]) from error

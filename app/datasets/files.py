@@ -8,7 +8,7 @@ from app.datasets.service import About, Datasets, content_of
 
 
 class DatasetFiles:
-    """Reads and keeps the items of dataset files; a card becomes the description."""
+    """Reads and keeps the items of dataset files; a card says what they are."""
 
     suffixes: Mapping[str, str] = {
         ".jsonl": "application/x-ndjson",
@@ -22,8 +22,10 @@ class DatasetFiles:
     def parse(self, data: bytes, media_type: str) -> list[Parsed]:
         return parse(data, media_type)
 
-    def content(self, items: Sequence[Parsed], description: str) -> dict[str, Any]:
-        return content_of(items, About(description=description))
+    def content(self, items: Sequence[Parsed], card: Mapping[str, Any]) -> dict[str, Any]:
+        """The content of items with what their card says; a bad card is found when the content is parsed."""
+        content = content_of([item.entry for item in items], items, About(schema=card.get("schema")))
+        return {**card, "items": content["items"]}
 
     async def store(self, items: Sequence[Parsed]) -> None:
-        await self._datasets.store(items)
+        await self._datasets.store([item.entry for item in items], items)

@@ -1,32 +1,25 @@
-"""Files of items: JSON lines, CSV and Parquet, each refused with its line (or row) and field, and what to do.
-
-A CSV or Parquet column is called `id`, `reference`, `tags` (words separated by `;`), `cluster`, `inputs.<name>`,
-`metadata.<name>`, `recorded.<model>` (the text it answered) or, for short, as the input it holds. In CSV every value is
-text and an empty cell is left out. A Parquet column may also be nested: `inputs`, `metadata`, `history`, `recorded`.
-"""
+"""Files of items: JSON lines, CSV and Parquet, each refused with its line (or row) and field, and what to do."""
 
 import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
 
-from app.datasets.schemas import ItemBody, ItemCreate
-from app.kit.digests import DIGEST_PREFIX, canonical, normalised
+from app.datasets.columns import Columns, NotJSON, plain_value
+from app.datasets.schemas import Entry, ItemBody, ItemCreate
+from app.datasets.sensitivity import MASK, masks_in
+from app.kit.digests import DIGEST_PREFIX, canonical, normalised, simple
+from app.kit.duplicate_keys import duplicate_key
 from app.kit.errors import FieldError, InvalidContentError, UnsupportedMediaError
+from app.kit.pointers import escape
 from app.kit.problems import field_error
-from app.registry.contents import plain, unrepresentable
-from app.registry.kinds.base import escape
+from app.registry.contents import MAX_DEPTH, plain, unrepresentable
 
 MAX_PROBLEMS = 20
 MAX_LINE = 8 * 1024 * 1024
-MAX_COLUMNS = 2_000
-OWN_COLUMNS = ("id", "reference", "cluster")
-NESTED_COLUMNS = ("inputs", "metadata", "history", "recorded")
 BOM = b"\xef\xbb\xbf"
 
 
@@ -45,13 +38,18 @@ class Parsed(NamedTuple):
     digest: str
     body: bytes
     tags: list[str]
+    split: str
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(self.id, self.digest, self.tags, self.split)
 
 
 Raws = Iterator[tuple[Place, Any]]
 """Items as they were read, each with its place; an `InvalidContentError` in place of one that cannot be read."""
 
 
-def parse(data: bytes, media_type: str) -> list[Parsed]:
+def parse(data: bytes, media_type: str, columns: Columns = Columns()) -> list[Parsed]:  # noqa: B008 - frozen
     """The items of a file. Raises `InvalidContentError` naming every bad place (the first 20)."""
     kind = media_type.partition(";")[0].strip().lower()
     if kind not in READERS:
@@ -60,7 +58,7 @@ def parse(data: bytes, media_type: str) -> list[Parsed]:
         )
     if not data:
         raise InvalidContentError.at("", "there are 0 bytes; a dataset needs at least one item")
-    return checked(READERS[kind](data))
+    return checked(READERS[kind](data, columns))
 
 
 def checked(items: Iterable[tuple[Place, Any]], empty: str = "") -> list[Parsed]:
@@ -119,8 +117,9 @@ def schema_problems(schema: dict[str, Any], items: Iterable[Parsed]) -> Iterator
 def _item(place: Place, raw: Any) -> Parsed:
     if isinstance(raw, InvalidContentError):
         raise raw
-    if problem := next(iter(unrepresentable(raw, place.pointer)), None):
-        raise _problem(place, problem.detail, problem.pointer)
+    quick = simple(raw)
+    if not quick:
+        _representable(place, raw)
     try:
         sent = msgspec.convert(raw, ItemCreate)
     except msgspec.ValidationError as error:
@@ -136,12 +135,27 @@ def _item(place: Place, raw: Any) -> Parsed:
             )
     given = {field: getattr(sent, field) for field in ItemBody.__struct_fields__}
     given["cluster"] = None if sent.cluster is None else str(sent.cluster)
-    body = canonical(normalised(plain(ItemBody(**given))))
+    content = ItemBody(**given)
+    if quick and not content.recorded:  # the same bytes; `recorded` makes numbers of its own
+        body = msgspec.json.encode(content, order="sorted")
+        if body.count(b"{") + body.count(b"[") > MAX_DEPTH or b"\\u0000" in body:
+            _representable(place, raw)
+        if b"\\r" in body:
+            body = canonical(normalised(plain(content)))
+    else:
+        body = canonical(normalised(plain(content)))
+    if MASK.encode() in body and (mask := next(masks_in(msgspec.json.decode(body)), None)) is not None:
+        raise _problem(place, f"{mask} is a mask, not the value: leave out what you may not see", place.pointer + mask)
     digest = DIGEST_PREFIX + hashlib.sha256(body).hexdigest()
-    return Parsed(place, digest if sent.id is None else str(sent.id), digest, body, sent.tags)
+    return Parsed(place, digest if sent.id is None else str(sent.id), digest, body, sent.tags, sent.split)
 
 
-def _jsonl(data: bytes) -> Raws:
+def _representable(place: Place, raw: Any) -> None:
+    if problem := next(iter(unrepresentable(raw, place.pointer)), None):
+        raise _problem(place, problem.detail, problem.pointer)
+
+
+def _jsonl(data: bytes, columns: Columns) -> Raws:
     _utf8(data)
     decode = msgspec.json.Decoder().decode
     for number, line in enumerate(data.removeprefix(BOM).split(b"\n"), start=1):
@@ -152,18 +166,26 @@ def _jsonl(data: bytes) -> Raws:
             yield place, _problem(place, f"{len(line):,} bytes; at most {MAX_LINE:,} are read of one line")
             continue
         try:
-            yield place, decode(line)
+            raw = decode(line)
+            key = duplicate_key(line, raw)
         except (msgspec.DecodeError, RecursionError) as error:
             yield place, _problem(place, f"not JSON: {error}")
+            continue
+        if key is not None:
+            yield place, _problem(place, f"the key {key!r} comes twice; only one of the two could be kept")
+        elif columns.named and isinstance(raw, dict):
+            yield place, columns.item({name: raw[name] for name in raw if raw[name] is not None})
+        else:
+            yield place, raw
 
 
-def _csv(data: bytes) -> Raws:
+def _csv(data: bytes, columns: Columns) -> Raws:
     csv.field_size_limit(MAX_LINE)
     reader = csv.reader(io.StringIO(_utf8(data), newline=""), strict=True)
     place = Place("/1", "line 1")
     try:
         header = next(reader, [])
-        columns = _columns(header, place)
+        names = _header(columns, header, place)
         before = reader.line_num
         for row in reader:
             place, before = Place(f"/{before + 1}", f"line {before + 1}"), reader.line_num
@@ -173,87 +195,49 @@ def _csv(data: bytes) -> Raws:
                 detail = f"{len(row)} fields, and the header has {len(header)}; quote fields with commas or line breaks"
                 yield place, _problem(place, detail)
                 continue
-            yield place, _from_columns({name: value for name, value in zip(columns, row, strict=True) if value != ""})
+            yield place, columns.item({name: value for name, value in zip(names, row, strict=True) if value != ""})
     except csv.Error as error:
         place = Place(f"/{reader.line_num}", f"line {reader.line_num}")
         yield place, _problem(place, f"not CSV: {error}")
 
 
-def _parquet(data: bytes) -> Raws:
+def _parquet(data: bytes, columns: Columns) -> Raws:
     import pyarrow
     from pyarrow import parquet
 
     number = 0
     try:
         file = parquet.ParquetFile(io.BytesIO(data))
-        columns = _columns(list(file.schema_arrow.names), Place("", "the schema"))
+        names = _header(columns, list(file.schema_arrow.names), Place("", "the schema"))
         for batch in file.iter_batches(batch_size=1_000):
             for row in batch.to_pylist():
                 number += 1
                 place = Place(f"/{number}", f"row {number}")
-                try:
-                    yield place, _from_columns({n: _json(row[n], n, place) for n in columns if row[n] is not None})
-                except InvalidContentError as error:
-                    yield place, error
+                values = {name: plain_value(row[name]) for name in names if row[name] is not None}
+                if (bad := next((name for name in values if values[name] is NotJSON), None)) is not None:
+                    detail = (
+                        f"column {bad!r} holds {type(row[bad]).__name__}, which JSON has not; write text or numbers"
+                    )
+                    yield place, _problem(place, detail, f"{place.pointer}/{escape(bad)}")
+                else:
+                    yield place, columns.item(values)
     except (pyarrow.ArrowException, OSError) as error:
         raise InvalidContentError.at("", f"not Parquet: {' '.join(str(error).split())[:300]}") from error
 
 
-READERS: dict[str, Callable[[bytes], Raws]] = {
+def _header(columns: Columns, names: Sequence[str], place: Place) -> list[str]:
+    try:
+        return columns.header(names)
+    except ValueError as error:
+        raise _problem(place, str(error)) from error
+
+
+READERS: dict[str, Callable[[bytes, Columns], Raws]] = {
     "application/x-ndjson": _jsonl,
     "application/jsonl": _jsonl,
     "text/csv": _csv,
     "application/vnd.apache.parquet": _parquet,
 }
-
-
-def _columns(header: Sequence[str], place: Place) -> list[str]:
-    if len(header) > MAX_COLUMNS:
-        raise _problem(place, f"{len(header):,} columns; at most {MAX_COLUMNS:,} are read")
-    names = [name.strip() for name in header]
-    if not any(names):
-        raise _problem(place, "there is no header; name the columns id, reference, tags, or as your prompt's variables")
-    for index, name in enumerate(names):
-        if not name:
-            raise _problem(place, f"column {index + 1} has no name")
-        if name in names[:index]:
-            raise _problem(place, f"two columns are called {name!r}")
-    return names
-
-
-def _from_columns(values: dict[str, Any]) -> dict[str, Any]:
-    item: dict[str, Any] = {"inputs": {}}
-    for name, value in values.items():
-        head, dot, rest = name.partition(".")
-        if name == "tags":
-            item["tags"] = [tag.strip() for tag in value.split(";") if tag.strip()] if isinstance(value, str) else value
-        elif name in OWN_COLUMNS:
-            item[name] = value
-        elif name in NESTED_COLUMNS and isinstance(value, dict | list):
-            item[name] = {**item[name], **value} if isinstance(value, dict) and name in item else value
-        elif dot and head in ("inputs", "metadata"):
-            item.setdefault(head, {})[rest] = value
-        elif dot and head == "recorded":
-            item.setdefault(head, {})[rest] = {"text": value}
-        else:
-            item["inputs"][name] = value
-    return item
-
-
-def _json(value: Any, column: str, place: Place) -> Any:
-    """A Parquet value as JSON data. A struct has every field that any row has: what is null there is left out."""
-    if isinstance(value, dict):
-        return {key: _json(item, column, place) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_json(item, column, place) for item in value]
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    detail = f"column {column!r} holds {type(value).__name__}, which JSON has not; write text or numbers"
-    raise _problem(place, detail, f"{place.pointer}/{escape(column)}")
 
 
 def _utf8(data: bytes) -> str:

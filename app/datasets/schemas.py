@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from app.registry.kinds.base import Tag
+from app.registry.kinds.dataset import Level
 from app.registry.schemas import Diff
 
 
@@ -21,7 +22,8 @@ class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 class ItemBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Everything of an item but its id: what its digest is over.
 
-    `reference` is a string, a number, a list of alternatives or an object; items of one `cluster` are not independent.
+    `reference` is a string, a number, a list of alternatives or an object; items of one `cluster` are not independent;
+    `split` is the part of the dataset that it belongs to, such as train or test.
     """
 
     inputs: dict[str, Any]
@@ -31,6 +33,7 @@ class ItemBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     metadata: dict[str, Any] = {}
     cluster: str | None = None
     recorded: dict[str, Recorded] = {}
+    split: Annotated[str, msgspec.Meta(max_length=60)] = ""
 
 
 class ItemCreate(ItemBody, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -41,7 +44,8 @@ class ItemCreate(ItemBody, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 class Item(msgspec.Struct, frozen=True):
-    """An item of a dataset version."""
+    """An item of a dataset version. Of an `erased` one nothing is left but its id and digest; `masked` names the fields whose
+    values the caller may not see."""
 
     id: str
     digest: str
@@ -52,6 +56,9 @@ class Item(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] = {}
     cluster: str | None = None
     recorded: dict[str, Any] = {}
+    split: str = ""
+    erased: bool = False
+    masked: list[str] = []
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -60,6 +67,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     id: str
     digest: str
     tags: list[str]
+    split: str = ""
 
 
 class ItemsContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,12 +77,40 @@ class ItemsContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: str = ""
     schema: dict[str, Any] | None = None
     tags: list[Tag] = []
+    sensitivity: Level = "internal"
+    fields: dict[str, Level] = {}
+    retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None
 
 
 class DatasetCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: ItemsContent
     message: str = ""
     labels: list[str] = []
+
+
+class ItemsPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`put` are items that come or, by their id, change; `remove` are ids. All else stays as in the latest version."""
+
+    put: list[msgspec.Raw] = []
+    remove: list[str] = []
+    message: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
+    labels: list[str] = []
+
+
+class Erase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose items: those of these ids, and those where the value of `field` (such as metadata.person) is `equals`."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+    ids: list[str] = []
+    field: str | None = None
+    equals: str | int | None = None
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """`items` is how many different items lost their body, `versions` in how many versions of datasets they were."""
+
+    items: int
+    versions: int
 
 
 class DatasetDiff(Diff, frozen=True):

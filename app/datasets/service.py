@@ -4,8 +4,7 @@ An item is stored once per project under the digest of its body, so that a versi
 version's content names the digest of its manifest: the ordered (id, item digest) pairs, kept in parts.
 """
 
-import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,23 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.datasets.diff import ItemChange, changed_items
+from app.datasets.manifests import Manifests, manifest_digest
 from app.datasets.parsing import MAX_PROBLEMS, Parsed, schema_problems, several
 from app.datasets.schemas import Entry, Item
-from app.datasets.tables import ItemRow, ManifestPartRow
+from app.datasets.tables import ItemRow
 from app.kit.clock import Clock, utc_now
 from app.kit.db import batched_by_variables, insert_rows
-from app.kit.digests import DIGEST_PREFIX, canonical
-from app.kit.errors import InvalidContentError, NotFoundError
+from app.kit.errors import FieldError, InvalidContentError
 from app.kit.pages import Page, decode_cursor, encode_cursor
-from app.registry.kinds.dataset import Dataset
-from app.registry.names import checked_name
+from app.registry.kinds.dataset import Level
+from app.registry.names import LATEST, checked_name
 from app.registry.service import Artifact, Registry, Version
 
-PART = 1_000
 BATCH = 5_000
 KIND = "dataset"
-
-_decode_entries = msgspec.msgpack.Decoder(list[Entry]).decode
 
 
 class About(msgspec.Struct, frozen=True):
@@ -40,6 +36,14 @@ class About(msgspec.Struct, frozen=True):
     description: str = ""
     schema: dict[str, Any] | None = None
     tags: Sequence[str] = ()
+    sensitivity: Level = "internal"
+    fields: dict[str, Level] = {}
+    retention_days: int | None = None
+
+    @classmethod
+    def of(cls, content: Any) -> "About":
+        """The same of a stored content, or of one as it is sent."""
+        return cls(**{name: getattr(content, name) for name in cls.__struct_fields__})
 
 
 class Datasets:
@@ -48,6 +52,7 @@ class Datasets:
     def __init__(self, session: AsyncSession, project_id: str, *, actor: str = "", clock: Clock = utc_now) -> None:
         self._session, self._project_id = session, project_id
         self.registry = Registry(session, project_id, actor=actor, clock=clock)
+        self.manifests = Manifests(session, project_id)
 
     async def create_version(
         self,
@@ -58,72 +63,90 @@ class Datasets:
         message: str = "",
         labels: Sequence[str] = (),
         pointer: str = "/content",
+        source: dict[str, Any] | None = None,
     ) -> tuple[Version, bool]:
         """A new version; or, with False, the latest one when that is what the items are."""
         checked_name(name)
-        content = content_of(items, about, pointer)
+        entries = [item.entry for item in items]
+        content = content_of(entries, items, about, pointer)
         await self.registry.repository.lock()
         await self.registry.labels.require_free(KIND, name, labels)
-        await self.store(items)
-        return await self.registry.create_version(KIND, name, content, message, labels, pointer=pointer)
+        await self.store(entries, items)
+        return await self.registry.create_version(KIND, name, content, message, labels, pointer=pointer, source=source)
 
-    async def draft(self, items: Sequence[Parsed], about: About = About()) -> Artifact:  # noqa: B008 - frozen
-        """The items kept under the digest of their content, without a version."""
-        content = content_of(items, about)
+    async def amend(
+        self,
+        name: str,
+        put: Sequence[Parsed],
+        remove: Sequence[str],
+        *,
+        message: str = "",
+        labels: Sequence[str] = (),
+        source: dict[str, Any] | None = None,
+    ) -> tuple[Version, bool]:
+        """The latest version with some items put in or changed (by their id, in their place) and others removed.
+
+        Raises `InvalidContentError` for an id to remove that is not there, and when nothing would be left.
+        """
         await self.registry.repository.lock()
-        await self.store(items)
-        return await self.registry.draft(KIND, content)
+        await self.registry.labels.require_free(KIND, name, labels)
+        name = (await self.registry.known(KIND, name)).name
+        latest = await self.registry.resolve(KIND, f"{name}@{LATEST}")
+        entries = {entry.id: entry for entry in await self.entries(latest)}
+        unknown = [(i, key) for i, key in enumerate(remove) if key not in entries]
+        if unknown:
+            raise several(
+                [FieldError(f"/remove/{i}", f"there is no item {key!r}") for i, key in unknown[:MAX_PROBLEMS]]
+            )
+        for key in remove:
+            entries.pop(key, None)
+        entries |= {item.id: item.entry for item in put}
+        if not entries:
+            raise InvalidContentError.at("/remove", "nothing would be left; archive the dataset instead")
+        content = content_of(list(entries.values()), put, About.of(latest.content), "")
+        await self.store(list(entries.values()), put)
+        return await self.registry.create_version(KIND, name, content, message, labels, source=source)
 
-    async def store(self, items: Sequence[Parsed]) -> None:
+    async def store(self, entries: Sequence[Entry], items: Iterable[Parsed]) -> None:
         """Keeps items and their manifest, as far as they are not there. The caller holds the registry's lock."""
-        manifest = manifest_digest((item.id, item.digest) for item in items)
-        if await self._part(manifest, 0) is not None:
-            return
+        manifest = manifest_digest((entry.id, entry.digest) for entry in entries)
         await self._store_items({item.digest: item.body for item in items})
-        encode = msgspec.msgpack.encode
-        parts = [
-            {
-                "project_id": self._project_id,
-                "digest": manifest,
-                "start": start,
-                "entries": encode([Entry(i.id, i.digest, i.tags) for i in items[start : start + PART]]),
-            }
-            for start in range(0, len(items), PART)
-        ]
-        await insert_rows(self._session, ManifestPartRow, parts, ignore_existing=True)
+        if not await self.manifests.known(manifest):
+            await self.manifests.store(manifest, entries)
 
     async def items(self, dataset: Artifact) -> list[Item]:
         """All items of a version, in its order."""
         return await self.some(await self.entries(dataset))
 
     async def items_by_digest(self, digest: str) -> list[Item]:
-        """The items of a dataset version given by the digest of its content."""
-        return await self.items(await self.registry.by_digest(KIND, digest))
+        """The items of a dataset version given by the digest of its content, without those that were erased."""
+        items = await self.items(await self.registry.by_digest(KIND, digest))
+        return [item for item in items if not item.erased]
 
     async def entries(self, dataset: Artifact) -> list[Entry]:
-        """The manifest alone: ids, digests and tags, without reading the items."""
-        return [entry async for entry in self._manifest(dataset.content)]
+        """The manifest alone: ids, digests, tags and splits, without reading the items."""
+        return [entry async for entry in self.manifests.entries(dataset.content.items)]
 
     async def some(self, entries: Sequence[Entry]) -> list[Item]:
-        """The items of some entries, in their order."""
+        """The items of some entries, in their order. Of one that was erased, id and digest are left."""
         bodies: dict[str, dict[str, Any]] = {}
         for some in batched_by_variables({entry.digest for entry in entries}, 2):
             query = select(col(ItemRow.digest), col(ItemRow.body)).where(
                 col(ItemRow.project_id) == self._project_id, col(ItemRow.digest).in_(some)
             )
             for digest, body in (await self._session.execute(query)).all():
-                if body is None:
-                    raise NotFoundError(f"the item {digest} was erased")
-                bodies[digest] = msgspec.json.decode(body)
+                bodies[digest] = {"inputs": {}, "erased": True} if body is None else msgspec.json.decode(body)
         return [msgspec.convert({**bodies[e.digest], "id": e.id, "digest": e.digest}, Item) for e in entries]
 
-    async def page(self, dataset: Artifact, limit: int, cursor: str | None, tag: str | None) -> Page[Item]:
+    async def page(
+        self, dataset: Artifact, limit: int, cursor: str | None, tag: str | None = None, split: str | None = None
+    ) -> Page[Item]:
         """A page of a version's items in its order. A version never changes, so the cursor is a position."""
-        position = 0 if cursor is None else int(decode_cursor(cursor, (int,))[0])
+        position = 0 if cursor is None else max(0, int(decode_cursor(cursor, (int,))[0]))
         chosen: list[Entry] = []
         following = None
-        async for entry in self._manifest(dataset.content, max(0, position)):
-            if tag is None or tag in entry.tags:
+        async for entry in self.manifests.entries(dataset.content.items, position):
+            if (tag is None or tag in entry.tags) and split in (None, entry.split):
                 if len(chosen) == limit:
                     following = position
                     break
@@ -149,34 +172,10 @@ class Datasets:
         while batch := list(islice(rows, BATCH)):
             await insert_rows(self._session, ItemRow, batch, ignore_existing=True)
 
-    async def _manifest(self, dataset: Dataset, start: int = 0) -> AsyncIterator[Entry]:
-        position = start
-        while position < dataset.items.count:
-            part = await self._part(dataset.items.digest, position)
-            if part is None:
-                raise NotFoundError(f"the manifest {dataset.items.digest} is not stored from item {position} on")
-            entries = _decode_entries(part.entries)
-            for entry in entries[position - part.start :]:
-                yield entry
-            position = part.start + len(entries)
 
-    async def _part(self, digest: str, position: int) -> ManifestPartRow | None:
-        """The part of a manifest that a position lies in."""
-        query = (
-            select(ManifestPartRow)
-            .where(
-                col(ManifestPartRow.project_id) == self._project_id,
-                col(ManifestPartRow.digest) == digest,
-                col(ManifestPartRow.start) <= position,
-            )
-            .order_by(col(ManifestPartRow.start).desc())
-            .limit(1)
-        )
-        return (await self._session.scalars(query)).first()
-
-
-def content_of(items: Sequence[Parsed], about: About, pointer: str = "") -> dict[str, Any]:
-    """The content of the dataset kind. Raises `InvalidContentError` where inputs do not follow the schema."""
+def content_of(entries: Sequence[Entry], items: Sequence[Parsed], about: About, pointer: str = "") -> dict[str, Any]:
+    """The content of the dataset kind; `items` are those that are new. Raises `InvalidContentError` where inputs do not
+    follow the schema."""
     if about.schema is not None:
         from evaluators.jsonschemas import SchemaError
 
@@ -187,21 +186,12 @@ def content_of(items: Sequence[Parsed], about: About, pointer: str = "") -> dict
             raise InvalidContentError.at(where, f"not a usable JSON Schema: {error}") from error
         if problems:
             raise several(problems)
-    content: dict[str, Any] = {
-        "items": {"count": len(items), "digest": manifest_digest((item.id, item.digest) for item in items)}
-    }
-    if about.description:
-        content["description"] = about.description
-    if about.schema is not None:
-        content["schema"] = about.schema
-    if about.tags:
-        content["tags"] = list(about.tags)
-    return content
+    manifest = manifest_digest((entry.id, entry.digest) for entry in entries)
+    return {"items": {"count": len(entries), "digest": manifest}, **given(about)}
 
 
-def manifest_digest(pairs: Iterable[tuple[str, str]]) -> str:
-    """SHA-256 over the canonical JSON of the ordered `[id, item digest]` pairs, one after the other."""
-    state = hashlib.sha256()
-    for identifier, digest in pairs:
-        state.update(canonical([identifier, digest]))
-    return DIGEST_PREFIX + state.hexdigest()
+def given(about: About) -> dict[str, Any]:
+    """What of it is not as by default, as JSON values."""
+    plain = {name: getattr(about, name) for name in About.__struct_fields__}
+    plain["tags"] = list(about.tags)
+    return {name: value for name, value in plain.items() if value and value != getattr(About(), name)}

@@ -9,6 +9,7 @@ from app.kit.digests import DIGEST_PREFIX, digest
 from app.kit.errors import FieldError, InvalidContentError, NotFoundError
 from app.kit.templates import check
 from app.llm.schemas import EndpointSpec, Limits, Price
+from app.registry.composition import expanded
 from app.registry.kinds.endpoint import Endpoint, FromEnvironment
 from app.registry.kinds.prompt import NOT_PARAMS
 from app.registry.schemas import Artifact
@@ -32,6 +33,7 @@ async def resolve_bundle(
     """
     parts = _Parts(registry, pointer, keep)
     prompt = await parts.named("prompt", spec.prompt, "/prompt")
+    content = await expanded(prompt, registry.by_digest)
     rag = await parts.optional("rag_config", spec.rag_config, "/rag_config", prompt, "/rag", prompt.content.rag)
     tools = await parts.optional(
         "tool_config", spec.tool_config, "/tool_config", prompt, "/tools", prompt.content.tools
@@ -41,7 +43,7 @@ async def resolve_bundle(
         raise parts.error("/endpoint", "name the endpoint to call: a reference, or {content}")
     called = await parts.named("endpoint", where, "/endpoint")
     _check_params(parts, spec.params, called.content)
-    if rag is not None and (unknown := check(rag.artifact.content.query) - set(prompt.content.variables)):
+    if rag is not None and (unknown := check(rag.artifact.content.query) - set(content.variables)):
         names = ", ".join(sorted(unknown))
         raise parts.error("/rag_config", f"its query uses {names}, which the prompt does not declare as variables")
     digests = {
@@ -54,7 +56,7 @@ async def resolve_bundle(
     params = {"params": spec.params} if spec.params else {}
     return Bundle(
         project_id=registry.repository.project_id,
-        prompt=prompt.content,
+        prompt=content,
         prompt_digest=prompt.digest,
         endpoint=called.content,
         endpoint_digest=called.digest,

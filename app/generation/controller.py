@@ -23,6 +23,7 @@ from app.kit.errors import DomainError, FieldError, InvalidContentError
 from app.kit.problems import Problem
 from app.llm.schemas import Message, ToolCall, Usage
 from app.llm.tokens import DEFAULT_ENCODING, Tokens, UnknownEncodingError
+from app.registry.composition import expanded
 from app.registry.names import LATEST
 from app.registry.service import Registry
 
@@ -97,9 +98,10 @@ class GenerationController(Controller):
         """The messages that a prompt makes of these variables. Calls no model and retrieves nothing."""
         named = decoded_name(name) if ref == LATEST else f"{decoded_name(name)}@{ref}"
         async with state.sessions() as session:
-            artifact = await Registry(session, caller.project_id).resolve("prompt", named)
+            registry = Registry(session, caller.project_id)
+            prompt = await expanded(await registry.resolve("prompt", named), registry.by_digest)
         generation: Generation = state.generation
-        messages = await generation.render(artifact.content, data.variables, data.history)
+        messages = await generation.render(prompt, data.variables, data.history)
         try:
             counts = await anyio.to_thread.run_sync(_counted, generation.llm.tokens, messages, data.encoding)
         except UnknownEncodingError as error:

@@ -6,9 +6,9 @@ import msgspec
 
 from app.generation.schemas import Answer, Bundle
 from app.kit.errors import FieldError, InvalidContentError
+from app.kit.pointers import escape
 from app.llm.prices import cost_nano
 from app.llm.schemas import ChatRequest, Message, Reply, ToolCall, Usage
-from app.registry.kinds.base import escape
 from app.registry.kinds.tool_config import ToolConfig
 
 

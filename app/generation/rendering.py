@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.kit.errors import FieldError, InvalidContentError
+from app.kit.pointers import escape
 from app.kit.templates import TemplateError
 from app.kit.templates import render as render_template
 from app.llm.schemas import Message
-from app.registry.kinds.base import escape
 from app.registry.kinds.prompt import Prompt
 
 if TYPE_CHECKING:

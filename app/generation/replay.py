@@ -8,10 +8,10 @@ from app.datasets.schemas import Recorded
 from app.generation.conversation import parsed
 from app.generation.schemas import Answer, Bundle, CaseInput
 from app.kit.errors import FieldError, InvalidContentError
+from app.kit.pointers import escape
 from app.llm.errors import EndpointError
 from app.llm.prices import cost_nano
 from app.llm.schemas import ToolCall, Usage
-from app.registry.kinds.base import escape
 
 
 def recording(bundle: Bundle, case: CaseInput) -> Any:

@@ -3,9 +3,11 @@
 import hashlib
 from typing import Any
 
+import msgspec
 import rfc8785
 
 DIGEST_PREFIX = "sha256:"
+EXACT = 2**53
 
 
 def normalised(value: Any) -> Any:
@@ -26,9 +28,28 @@ def canonical(value: Any) -> bytes:
     (RFC 8785 writes numbers as IEEE doubles).
     """
     try:
+        if simple(value):  # many times faster, and the same bytes
+            return msgspec.json.encode(value, order="sorted")
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as error:
         raise ValueError(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start + 1} is a lone surrogate, which is no text") from error
+
+
+def simple(value: Any) -> bool:
+    """Whether sorted JSON of msgspec is the canonical form: no floats, whose forms differ, and keys that every order of
+    characters sorts alike."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is int:
+        return -EXACT < value < EXACT  # type: ignore[no-any-return]
+    if kind is dict:
+        return all(type(key) is str and key.isascii() and simple(item) for key, item in value.items())
+    if kind is list:
+        return all(map(simple, value))
+    return False
 
 
 def digest(value: Any) -> str:

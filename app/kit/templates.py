@@ -94,6 +94,25 @@ def render(source: str, variables: Mapping[str, Any]) -> str:
         raise _translated(error, variables) from error
 
 
+def insert(source: str, texts: Mapping[str, str]) -> str:
+    """`source` with each bare `{{ name }}` of `texts` replaced by that text, which is template source itself.
+
+    Raises `TemplateError` where such a name is used in another way than alone, and for all that `check` refuses.
+    """
+    scan, pieces, position = _Scan(source), [], 0
+    for start, end, name in scan.bare:
+        if name in texts:
+            pieces += [source[position:start], texts[name]]
+            position = end
+    rest = source[position:]
+    outside = "".join([*pieces[::2], rest])
+    if misused := sorted(check(outside) & set(texts)):
+        raise TemplateError(f"the fragment {misused[0]!r} stands alone: write {{{{ {misused[0]} }}}}")
+    result = "".join([*pieces, rest])
+    check(result)
+    return result
+
+
 class _Template(NamedTuple):
     """`text_bytes` is the literal text outside of loops. `parts` (text, then name or none) if that is all there is."""
 
@@ -135,6 +154,8 @@ class _Scan:
         self._tokens = 0
         self._loops = 0
         self.text_bytes = 0
+        self.bare: list[tuple[int, int, str]] = []
+        """Where a tag begins and ends that shows one variable and nothing else, and the variable's name."""
         output: list[str] = []
         parts: list[tuple[str, str | None]] | None = []
         position, trims = 0, False
@@ -153,8 +174,10 @@ class _Scan:
             tag = source[start:position]
             trims = tag[-3] == "-"
             output.append(tag)
+            bare = name is not None and tag[2] not in "-+" and tag[-3] not in "-+"
+            if bare and name is not None:
+                self.bare.append((start, position, name))
             if parts is not None:
-                bare = name is not None and tag[2] not in "-+" and tag[-3] not in "-+"
                 parts = [*parts, (text, name)] if bare else None
         self.parts = None if parts is None else (*parts, (text, None))
         self.metered = "".join(output)

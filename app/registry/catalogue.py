@@ -1,11 +1,14 @@
 """Finding artifacts: lists, search, the versions of a name, and what differs between two of them."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import select
+from msgspec import UNSET, UnsetType
+from sqlalchemy import and_, or_, select
 from sqlmodel import col
 
+from app.kit.clock import rfc3339
 from app.kit.errors import BadRequestError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry import diff
@@ -14,7 +17,7 @@ from app.registry.kinds import kinds
 from app.registry.repository import Repository
 from app.registry.schemas import Artifact, ArtifactRead, Diff, VersionSummary
 from app.registry.service import Registry
-from app.registry.tables import ArtifactRow, ArtifactTagRow, LabelRow, VersionRow
+from app.registry.tables import ArtifactRow, ArtifactTagRow, ContentRow, LabelRow, VersionRow
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -23,7 +26,26 @@ class Search(msgspec.Struct, frozen=True):
     q: str | None = None
     tag: str | None = None
     label: str | None = None
+    owner: str | None = None
+    folder: str | None = None
     archived: bool = False
+
+
+class Order(msgspec.Struct, frozen=True):
+    """By which column a list is sorted, and whether downwards; the name decides between equals."""
+
+    column: Literal["name", "created_at", "updated_at"] = "name"
+    descending: bool = False
+
+
+def parse_order(text: str) -> Order:
+    """`name`, `created_at` or `updated_at`, with `-` in front for downwards."""
+    order = Order(text.removeprefix("-"), text.startswith("-"))  # type: ignore[arg-type]
+    if order.column not in ("name", "created_at", "updated_at"):
+        raise BadRequestError.at(
+            "/sort", f"{text!r} is no order: use name, created_at or updated_at, with - for downwards"
+        )
+    return order
 
 
 class Catalogue:
@@ -32,8 +54,16 @@ class Catalogue:
         self._repository: Repository = registry.repository
         self._session = registry.repository.session
 
-    async def page(self, kind: str, search: Search, limit: int, cursor: str | None) -> Page[ArtifactRead]:
-        """By name. A name that is made or changed meanwhile neither repeats nor hides another one."""
+    async def page(
+        self,
+        kind: str,
+        search: Search,
+        limit: int,
+        cursor: str | None,
+        order: Order = Order(),  # noqa: B008 - frozen
+    ) -> Page[ArtifactRead]:
+        """In a given order. A name that is made or changed meanwhile neither repeats nor hides another one, unless it is the
+        changed one and the order is that of changes."""
         mine = (col(ArtifactRow.project_id) == self._repository.project_id, col(ArtifactRow.kind) == kind)
         query = select(ArtifactRow).where(*mine)
         archived = col(ArtifactRow.archived_at)
@@ -44,12 +74,20 @@ class Catalogue:
             query = query.where(self._has(ArtifactTagRow, col(ArtifactTagRow.tag) == _searchable(search.tag, "/tag")))
         if search.label is not None:
             query = query.where(self._has(LabelRow, col(LabelRow.label) == _searchable(search.label, "/label")))
+        if search.owner is not None:
+            query = query.where(col(ArtifactRow.owner) == _searchable(search.owner, "/owner"))
+        if search.folder is not None:
+            folder = _searchable(search.folder, "/folder").strip("/")
+            query = query.where(col(ArtifactRow.name) > f"{folder}/", col(ArtifactRow.name) < f"{folder}0")
+        keys = _keys(order)
         if cursor is not None:
-            query = query.where(col(ArtifactRow.name) > _searchable(decode_cursor(cursor, (str,))[0], "/cursor"))
-        rows = list(await self._session.scalars(query.order_by(col(ArtifactRow.name)).limit(limit + 1)))
+            query = query.where(_behind(keys, _position(cursor, order), descending=order.descending))
+        sorting = [key.desc() if order.descending else key.asc() for key in keys]
+        rows = list(await self._session.scalars(query.order_by(*sorting).limit(limit + 1)))
         labels = await self._repository.labels_of(kind, [row.name for row in rows[:limit]])
         items = [_read(row, labels[row.name]) for row in rows[:limit]]
-        return Page(items, encode_cursor(rows[limit - 1].name) if len(rows) > limit else None)
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(items, None if last is None else encode_cursor(*_key_of(last, order)))
 
     async def artifact(self, kind: str, name: str) -> ArtifactRead:
         row = await self._registry.known(kind, name)
@@ -61,8 +99,24 @@ class Catalogue:
         below = None if cursor is None else decode_cursor(cursor, (int,))[0]
         rows = await self._repository.version_rows(kind, name, below, limit + 1)
         labels = await self._repository.labels(kind, name)
-        items = [_summary(row, labels) for row in rows[:limit]]
+        erased = await self._erased(kind, rows[:limit])
+        items = [_summary(row, labels, erased.get(row.digest, UNSET)) for row in rows[:limit]]
         return Page(items, encode_cursor(rows[limit - 1].number) if len(rows) > limit else None)
+
+    async def _erased(self, kind: str, rows: list[VersionRow]) -> dict[str, int]:
+        if kind != "dataset":
+            return {}
+        query = select(ContentRow).where(
+            col(ContentRow.project_id) == self._repository.project_id,
+            col(ContentRow.kind) == kind,
+            col(ContentRow.digest).in_([row.digest for row in rows]),
+        )
+        return await self._repository.erased(list(await self._session.scalars(query)))
+
+    async def every_version(self, kind: str, name: str) -> list[VersionRow]:
+        """All versions of a name, newest first."""
+        row = await self._registry.known(kind, name)
+        return await self._repository.version_rows(kind, row.name, None, row.latest)
 
     async def pair(self, kind: str, name: str, from_: str | None, to: str | None) -> tuple[Artifact, Artifact]:
         """The two versions that a diff is about: by default the latest, and the one before."""
@@ -74,10 +128,12 @@ class Catalogue:
     async def diff(self, kind: str, name: str, from_: str | None, to: str | None) -> Diff:
         before, after = await self.pair(kind, name, from_, to)
         old, new = plain(before.content), plain(after.content)
+        changes = diff.changes(old, new)
         return Diff(
             from_=before.number or before.digest,
             to=after.number or after.digest,
-            changes=diff.changes(old, new),
+            changes=changes,
+            texts=diff.texts(changes),
             pins=diff.pin_changes(before.pins, after.pins),
             unified=diff.unified(old, new, before.ref, after.ref),
         )
@@ -95,6 +151,28 @@ class Catalogue:
         )
 
 
+def _keys(order: Order) -> list[Any]:
+    own = [] if order.column == "name" else [col(getattr(ArtifactRow, order.column))]
+    return [*own, col(ArtifactRow.name)]
+
+
+def _key_of(row: ArtifactRow, order: Order) -> list[str]:
+    return [row.name] if order.column == "name" else [rfc3339(getattr(row, order.column)), row.name]
+
+
+def _position(cursor: str, order: Order) -> list[Any]:
+    if order.column == "name":
+        return [_searchable(decode_cursor(cursor, (str,))[0], "/cursor")]
+    at, name = decode_cursor(cursor, (datetime, str))
+    return [at, _searchable(name, "/cursor")]
+
+
+def _behind(keys: list[Any], position: list[Any], *, descending: bool) -> Any:
+    """Written out, because a comparison of rows would bind times without their type."""
+    *leading, name = [key < value if descending else key > value for key, value in zip(keys, position, strict=True)]
+    return or_(*leading, and_(keys[0] == position[0], name)) if leading else name
+
+
 def _searchable(text: str | None, pointer: str) -> str:
     if text is not None and "\x00" in text:
         raise BadRequestError.at(pointer, "a NUL character occurs nowhere")
@@ -109,6 +187,7 @@ def _read(row: ArtifactRow, labels: dict[str, int]) -> ArtifactRead:
         digest=row.digest,
         description=row.description,
         tags=row.tags,
+        owner=row.owner,
         labels=labels,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -116,7 +195,7 @@ def _read(row: ArtifactRow, labels: dict[str, int]) -> ArtifactRead:
     )
 
 
-def _summary(row: VersionRow, labels: dict[str, int]) -> VersionSummary:
+def _summary(row: VersionRow, labels: dict[str, int], erased: int | UnsetType) -> VersionSummary:
     return VersionSummary(
         kind=kinds()[row.kind].plural,
         name=row.name,
@@ -127,4 +206,5 @@ def _summary(row: VersionRow, labels: dict[str, int]) -> VersionSummary:
         author=row.author,
         created_at=row.created_at,
         source=row.source,
+        erased=erased,
     )

@@ -3,14 +3,16 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from app.kit.digests import DIGEST_PREFIX, canonical, digest, normalised
 from app.kit.errors import FieldError, InvalidContentError, TooLargeError
+from app.kit.pointers import escape
 from app.registry.kinds import kinds
-from app.registry.kinds.base import Kind, escape
+from app.registry.kinds.base import Kind
 from app.registry.schemas import Artifact
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -73,7 +75,7 @@ def plain(value: Any) -> Any:
     """Plain JSON data without the fields of Structs that equal their default, wherever the default comes from."""
     if isinstance(value, msgspec.Struct):
         kept = {}
-        for field in msgspec.structs.fields(value):
+        for field in _fields(type(value)):
             item = getattr(value, field.name)
             if not _is_default(field, item):
                 kept[field.encode_name] = plain(item)
@@ -83,6 +85,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
+
+
+@cache
+def _fields(struct: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(struct)
 
 
 def _is_default(field: msgspec.structs.FieldInfo, value: Any) -> bool:

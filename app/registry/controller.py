@@ -17,12 +17,17 @@ from app.access.schemas import Caller
 from app.kit.asgi import decoded_name
 from app.kit.errors import BadRequestError, ForbiddenError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
-from app.registry.catalogue import Catalogue, Search
+from app.registry.catalogue import Catalogue, Search, parse_order
 from app.registry.kinds import by_plural, kinds
+from app.registry.labels import ANYTHING, Expected
+from app.registry.lineage import Lineage
 from app.registry.names import LATEST
+from app.registry.removal import Removal
 from app.registry.schemas import (
     ArtifactDetail,
     ArtifactRead,
+    Dependencies,
+    Dependents,
     Diff,
     LabelDelete,
     LabelMove,
@@ -34,6 +39,7 @@ from app.registry.schemas import (
 )
 from app.registry.service import Registry
 
+MAX_REASON = 10_000
 ETAG = [ResponseHeader(name="ETag", description="The digest of the content", documentation_only=True)]
 
 
@@ -58,6 +64,30 @@ def require_labels(caller: Caller, labels: Sequence[str]) -> None:
         raise ForbiddenError(f"role {caller.role!r} lacks the permission 'labels:write'; leave `labels` out")
 
 
+def checked_reason(reason: str) -> str:
+    """A reason in a query: short enough, and text that every database can hold."""
+    if len(reason) > MAX_REASON or "\x00" in reason:
+        raise BadRequestError.at("/reason", f"a reason has at most {MAX_REASON} characters, and no NUL")
+    return reason
+
+
+def expected_of(request: Request[Any, Any, Any]) -> Expected:
+    """What `If-Match` and `If-None-Match: *` say of where a label stands."""
+    match, none_match = request.headers.get("if-match"), request.headers.get("if-none-match")
+    if none_match is not None:
+        if none_match.strip() != "*" or match is not None:
+            raise BadRequestError('send either `If-Match: "<digest>"` or `If-None-Match: *`')
+        return Expected(nowhere=True, anywhere=False)
+    if match is None:
+        return ANYTHING
+    tags = frozenset(tag.strip().removeprefix("W/").strip('"') for tag in match.split(","))
+    return Expected(frozenset() if "*" in tags else tags, anywhere=False)
+
+
+def _label_response(label: LabelRead) -> Response[LabelRead]:
+    return Response(label, headers={"ETag": f'"{label.digest}"', "Cache-Control": "private, no-cache"})
+
+
 def version_response(version: Version, created: bool) -> Response[Version]:
     return Response(version, status_code=201 if created else 200, headers={"ETag": f'"{version.digest}"'})
 
@@ -75,13 +105,19 @@ class ArtifactController(Controller):
         q: FromQuery[str | None] = None,
         tag: FromQuery[str | None] = None,
         label: FromQuery[str | None] = None,
+        owner: FromQuery[str | None] = None,
+        folder: FromQuery[str | None] = None,
         archived: FromQuery[bool] = False,
+        sort: FromQuery[str] = "name",
         limit: FromQuery[int] = DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
     ) -> Page[ArtifactRead]:
-        """List and search by name. Every word of `q` must occur in the name, description, tags or content."""
-        search = Search(q=q, tag=tag, label=label, archived=archived)
-        return await Catalogue(registry).page(kind, search, checked_limit(limit), cursor)
+        """List and search. Every word of `q` must occur in the name, description, tags or content of the latest version.
+
+        `folder` is what stands before a slash in names; `sort` is name, created_at or updated_at, with `-` for downwards.
+        """
+        search = Search(q=q, tag=tag, label=label, owner=owner, folder=folder, archived=archived)
+        return await Catalogue(registry).page(kind, search, checked_limit(limit), cursor, parse_order(sort))
 
     @get("/{name:str}", operation_id=operation("get"))
     async def artifact(
@@ -92,6 +128,32 @@ class ArtifactController(Controller):
         latest = await registry.version(kind, found.name, LATEST)
         more = {field: getattr(latest, field) for field in ("content", "pins", "message", "author", "source")}
         return ArtifactDetail(**{f: getattr(found, f) for f in found.__struct_fields__}, **more)
+
+    @delete("/{name:str}", operation_id=operation("archive"), opt={"permission": "registry:manage"})
+    async def archive(
+        self,
+        registry: NamedDependency[Registry],
+        kind: NamedDependency[str],
+        name: FromPath[str],
+        reason: FromQuery[str] = "",
+    ) -> None:
+        """Archive a name: it leaves the lists, its versions stay and references to them resolve. Refused while an environment
+        serves it."""
+        await Removal(registry).archive(kind, decoded_name(name), checked_reason(reason))
+
+    @post(
+        "/{name:str}/restore", operation_id=operation("restore"), opt={"permission": "registry:manage"}, status_code=200
+    )
+    async def restore(
+        self,
+        registry: NamedDependency[Registry],
+        kind: NamedDependency[str],
+        name: FromPath[str],
+        reason: FromQuery[str] = "",
+    ) -> ArtifactRead:
+        """Bring an archived name back into use."""
+        await Removal(registry).restore(kind, decoded_name(name), checked_reason(reason))
+        return await Catalogue(registry).artifact(kind, decoded_name(name))
 
     @get("/{name:str}/versions", operation_id=operation("list_versions"))
     async def versions(
@@ -126,6 +188,54 @@ class ArtifactController(Controller):
             return Response(None, status_code=304, headers=headers)
         return Response(found, headers=headers)
 
+    @delete(
+        "/{name:str}/versions/{ref:str}",
+        operation_id=operation("delete_version"),
+        opt={"permission": "registry:manage"},
+    )
+    async def delete_version(
+        self,
+        registry: NamedDependency[Registry],
+        kind: NamedDependency[str],
+        name: FromPath[str],
+        ref: FromPath[str],
+        reason: FromQuery[str] = "",
+    ) -> None:
+        """Delete a version that was a mistake. 409 `in-use` names each label, version, run or release that refers to it."""
+        await Removal(registry).delete_version(kind, decoded_name(name), ref, checked_reason(reason))
+
+    @get("/{name:str}/versions/{ref:str}/dependencies", operation_id=operation("dependencies"))
+    async def list_dependencies(
+        self,
+        registry: NamedDependency[Registry],
+        kind: NamedDependency[str],
+        name: FromPath[str],
+        ref: FromPath[str],
+        transitive: FromQuery[bool] = False,
+    ) -> Dependencies:
+        """What a version refers to, as it was pinned when it was made; with `transitive` also what that refers to."""
+        artifact = await registry.resolve(kind, f"{decoded_name(name)}@{ref}")
+        found = await Lineage(registry.repository).dependencies(artifact, transitive=transitive)
+        return Dependencies(artifact.digest, found)
+
+    @get("/{name:str}/versions/{ref:str}/dependents", operation_id=operation("dependents"))
+    async def list_dependents(
+        self,
+        registry: NamedDependency[Registry],
+        kind: NamedDependency[str],
+        name: FromPath[str],
+        ref: FromPath[str],
+        limit: FromQuery[int] = DEFAULT_LIMIT,
+        cursor: FromQuery[str | None] = None,
+    ) -> Dependents:
+        """What refers to a version: other versions, page by page, and the labels, environments, runs and releases that used
+        exactly its content (`limit` of each, newest first)."""
+        artifact = await registry.resolve(kind, f"{decoded_name(name)}@{ref}")
+        lineage = Lineage(registry.repository)
+        page = await lineage.dependents(artifact, checked_limit(limit), cursor)
+        used_by = await lineage.users(artifact, limit)
+        return Dependents(artifact.digest, page.items, page.next_cursor, used_by)
+
     @get("/{name:str}/labels", operation_id=operation("list_labels"))
     async def labels(
         self, registry: NamedDependency[Registry], kind: NamedDependency[str], name: FromPath[str]
@@ -134,17 +244,42 @@ class ArtifactController(Controller):
         row = await registry.known(kind, decoded_name(name))
         return await registry.labels.listed(kind, row.name)
 
-    @put("/{name:str}/labels/{label:str}", operation_id=operation("put_label"), opt={"permission": "labels:write"})
-    async def put_label(
+    @get("/{name:str}/labels/{label:str}", operation_id=operation("get_label"), response_headers=ETAG)
+    async def label(
         self,
         registry: NamedDependency[Registry],
         kind: NamedDependency[str],
         name: FromPath[str],
         label: FromPath[str],
+    ) -> Response[LabelRead]:
+        """Where a label points. The ETag is the digest there: send it as `If-Match` to move the label only from there."""
+        row = await registry.known(kind, decoded_name(name))
+        return _label_response(await registry.labels.one(kind, row.name, label))
+
+    @put(
+        "/{name:str}/labels/{label:str}",
+        operation_id=operation("put_label"),
+        opt={"permission": "labels:write"},
+        response_headers=ETAG,
+    )
+    async def put_label(
+        self,
+        registry: NamedDependency[Registry],
+        kind: NamedDependency[str],
+        request: Request[Any, Any, Any],
+        name: FromPath[str],
+        label: FromPath[str],
         data: JSONBody[LabelPut],
-    ) -> LabelRead:
-        """Put a label on a version. The label of an environment is refused: a release moves it."""
-        return await registry.put_label(kind, decoded_name(name), label, data.version, data.reason)
+    ) -> Response[LabelRead]:
+        """Put a label on a version. The label of an environment is refused: a release moves it.
+
+        `If-Match` with the digest that the label stood on, or `If-None-Match: *` for a label that is not there yet, answers
+        412 when somebody else moved it meanwhile.
+        """
+        found = await registry.put_label(
+            kind, decoded_name(name), label, data.version, data.reason, expected_of(request)
+        )
+        return _label_response(found)
 
     @delete(
         "/{name:str}/labels/{label:str}", operation_id=operation("delete_label"), opt={"permission": "labels:write"}
@@ -164,7 +299,7 @@ class ArtifactController(Controller):
             given = msgspec.json.decode(body, type=LabelDelete) if body else LabelDelete(reason)
         except msgspec.MsgspecError as error:
             raise BadRequestError(f"the body is not {{reason}}: {error}") from error
-        await registry.remove_label(kind, decoded_name(name), label, given.reason)
+        await registry.remove_label(kind, decoded_name(name), label, given.reason, expected_of(request))
 
     @get("/{name:str}/labels/{label:str}/history", operation_id=operation("label_history"))
     async def label_history(

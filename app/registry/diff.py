@@ -1,12 +1,12 @@
 """What differs between two contents: as JSON Patch operations, and as text for reading."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.kit.digests import canonical
-from app.registry.kinds.base import escape
-from app.registry.schemas import Change, PinChange
+from app.kit.pointers import escape
+from app.registry.schemas import Change, PinChange, TextDiff
 
 
 def changes(before: Any, after: Any) -> list[Change]:
@@ -29,6 +29,20 @@ def unified(before: Any, after: Any, from_name: str, to_name: str) -> str:
     """A unified diff of both as text; empty when they are equal."""
     lines = difflib.unified_diff(readable(before), readable(after), from_name, to_name, lineterm="")
     return "".join(f"{line}\n" for line in lines)
+
+
+def texts(found: Sequence[Change]) -> list[TextDiff]:
+    """The texts among the changes, line by line: a changed message reads best alone."""
+    shown = []
+    for change in found:
+        before, after = change.before, change.after
+        if not all(isinstance(side, str | None) for side in (before, after)) or before is after:
+            continue
+        lines = difflib.unified_diff(
+            (before or "").splitlines(), (after or "").splitlines(), "before", "after", lineterm=""
+        )
+        shown.append(TextDiff(change.path, "".join(f"{line}\n" for line in lines)))
+    return shown
 
 
 def readable(value: Any, indent: str = "") -> list[str]:

@@ -14,8 +14,9 @@ from app.kit.changes import Change, record
 from app.kit.clock import Clock, utc_now
 from app.kit.digests import digest
 from app.kit.errors import FieldError, NotFoundError, PreconditionFailedError
+from app.kit.pointers import escape
 from app.registry.contents import several, unrepresentable
-from app.registry.kinds.base import Content, escape, invalid
+from app.registry.kinds.base import Content, invalid
 from app.registry.names import checked_label
 from app.registry.service import Registry
 from app.registry.tables import EnvironmentRow

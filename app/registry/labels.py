@@ -1,14 +1,14 @@
 """Labels: movable names for versions, every move with who, when and why; an environment's moves by a release alone."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlmodel import col
 
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
-from app.kit.errors import FieldError, LabelProtectedError, NotFoundError
+from app.kit.errors import FieldError, LabelProtectedError, NotFoundError, PreconditionFailedError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.names import checked_label, label_problem
 from app.registry.repository import Repository
@@ -17,6 +17,17 @@ from app.registry.tables import EnvironmentRow, LabelMoveRow, LabelRow, Protecte
 
 ALWAYS_PROTECTED = frozenset({("prompt", "production")})
 """The environment `production` exists from the start."""
+
+
+class Expected(NamedTuple):
+    """Where a caller thinks that a label stands: on a content of one of these digests; nowhere; or wherever it may be."""
+
+    digests: frozenset[str] = frozenset()
+    nowhere: bool = False
+    anywhere: bool = True
+
+
+ANYTHING = Expected()
 
 
 class Labels:
@@ -101,6 +112,18 @@ class Labels:
         if await self._row(kind, name, label) is None:
             raise await self._missing(kind, name, label)
         await self._move(kind, name, label, None, reason)
+
+    async def require(self, kind: str, name: str, label: str, expected: Expected) -> None:
+        """Compare-and-set: raises `PreconditionFailedError` unless the label stands where the caller last saw it."""
+        if expected == ANYTHING:
+            return
+        row = await self._row(kind, name, label)
+        digest = None if row is None else await self._digest(kind, name, row.number)
+        if expected.nowhere and row is not None:
+            raise PreconditionFailedError(f"{name!r} has the label {label!r} already, on version {row.number}")
+        if not expected.nowhere and (digest is None or (expected.digests and digest not in expected.digests)):
+            where = "is not there" if row is None else f"stands on version {row.number} ({digest})"
+            raise PreconditionFailedError(f"the label {label!r} of {name!r} {where}; read it again, then decide")
 
     async def listed(self, kind: str, name: str) -> list[LabelRead]:
         query = (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, select, text
+from sqlalchemy import Select, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -12,7 +12,16 @@ from app.kit.db import batched_by_variables, insert_rows
 from app.registry.contents import Prepared
 from app.registry.kinds import kinds
 from app.registry.schemas import Artifact
-from app.registry.tables import ArtifactRow, ArtifactTagRow, ContentRow, LabelRow, ReferenceRow, VersionRow
+from app.registry.tables import (
+    AliasRow,
+    ArtifactRow,
+    ArtifactTagRow,
+    ContentRow,
+    ErasureRow,
+    LabelRow,
+    ReferenceRow,
+    VersionRow,
+)
 
 
 class Repository:
@@ -140,6 +149,16 @@ class Repository:
         for tag in sorted(wanted - known):
             self.session.add(ArtifactTagRow(project_id=self.project_id, kind=kind, name=name, tag=tag))
 
+    async def aliased(self, kind: str, alias: str) -> str | None:
+        """The name of the artifact that has this alias."""
+        query = select(col(AliasRow.name)).where(*self._of(AliasRow, kind), col(AliasRow.alias) == alias)
+        return await self.session.scalar(query)
+
+    async def replace_aliases(self, kind: str, name: str, aliases: Iterable[str]) -> None:
+        await self.session.execute(delete(AliasRow).where(*self._named(AliasRow, kind, name)))
+        rows = [{"project_id": self.project_id, "kind": kind, "alias": alias, "name": name} for alias in set(aliases)]
+        await insert_rows(self.session, AliasRow, rows)
+
     async def version_rows(self, kind: str, name: str, below: int | None, limit: int) -> list[VersionRow]:
         query = select(VersionRow).where(*self._named(VersionRow, kind, name))
         if below is not None:
@@ -166,6 +185,19 @@ class Repository:
             .order_by(col(ArtifactRow.kind), col(ArtifactRow.name))
         )
         return list(await self.session.scalars(query))
+
+    async def erased(self, contents: Sequence[ContentRow]) -> dict[str, int]:
+        """By digest, of how many items of a dataset nothing but the digest is left."""
+        manifests = {
+            row.digest: msgspec.json.decode(row.body)["items"]["digest"] for row in contents if row.kind == "dataset"
+        }
+        if not manifests:
+            return {}
+        query = select(col(ErasureRow.manifest), col(ErasureRow.erased)).where(
+            col(ErasureRow.project_id) == self.project_id, col(ErasureRow.manifest).in_(set(manifests.values()))
+        )
+        counts = {row[0]: row[1] for row in (await self.session.execute(query)).all()}
+        return {digest: counts.get(manifest, 0) for digest, manifest in manifests.items()}
 
     def _versions(self, kind: str, name: str) -> Select[VersionRow, ContentRow]:
         return (

@@ -4,6 +4,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
+
+from app.kit.errors import FieldError
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -32,6 +35,7 @@ class Version(msgspec.Struct, frozen=True):
     """One version as the API shows it: `kind` is as in paths (`rag-configs`), `content` the JSON that is stored.
 
     Anyone can recompute `digest`: it is the SHA-256 of the canonical JSON (RFC 8785) of `{kind, content, pins}`.
+    `erased` is how many items of a dataset are gone for good; `warnings` is what was found while it was made.
     """
 
     kind: str
@@ -45,6 +49,8 @@ class Version(msgspec.Struct, frozen=True):
     author: str
     created_at: datetime
     source: dict[str, Any]
+    erased: int | UnsetType = UNSET
+    warnings: list[FieldError] | UnsetType = UNSET
 
 
 class VersionSummary(msgspec.Struct, frozen=True):
@@ -59,6 +65,7 @@ class VersionSummary(msgspec.Struct, frozen=True):
     author: str
     created_at: datetime
     source: dict[str, Any]
+    erased: int | UnsetType = UNSET
 
 
 class ArtifactRead(msgspec.Struct, frozen=True):
@@ -70,6 +77,7 @@ class ArtifactRead(msgspec.Struct, frozen=True):
     digest: str
     description: str
     tags: list[str]
+    owner: str | None
     labels: dict[str, int]
     created_at: datetime
     updated_at: datetime
@@ -144,11 +152,70 @@ class PinChange(msgspec.Struct, frozen=True):
     after: str | None
 
 
+class TextDiff(msgspec.Struct, frozen=True):
+    """One text that differs, such as a message, line by line."""
+
+    path: str
+    unified: str
+
+
 class Diff(msgspec.Struct, frozen=True):
-    """`from` and `to` are version numbers (or a draft's digest). `unified` is for reading."""
+    """`from` and `to` are version numbers (or a draft's digest). `unified` is for reading, `texts` too: each text that differs, alone."""
 
     from_: int | str = msgspec.field(name="from")
     to: int | str
     changes: list[Change]
     pins: list[PinChange]
     unified: str
+    texts: list[TextDiff]
+
+
+class Dependency(msgspec.Struct, frozen=True):
+    """A content that a version refers to at `path`. `versions` are the names that it has, newest first; `depth` 1 is direct."""
+
+    kind: str
+    path: str
+    digest: str
+    versions: list[str]
+    depth: int
+
+
+class Dependencies(msgspec.Struct, frozen=True):
+    digest: str
+    items: list[Dependency]
+
+
+class Dependent(msgspec.Struct, frozen=True):
+    """A version that refers to the content at `path`."""
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+    path: str
+    created_at: datetime
+
+
+class Use(msgspec.Struct, frozen=True):
+    """How many there are, and the newest of them."""
+
+    count: int
+    newest: list[str]
+
+
+class Users(msgspec.Struct, frozen=True):
+    """Who uses a content besides other versions: labels (`name@label`), environments by name, runs and releases by id."""
+
+    labels: list[str]
+    environments: list[str]
+    runs: Use
+    releases: Use
+
+
+class Dependents(msgspec.Struct, frozen=True):
+    """`items` are versions, page by page; `used_by` is the same on every page."""
+
+    digest: str
+    items: list[Dependent]
+    next_cursor: str | None
+    used_by: Users

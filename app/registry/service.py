@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.changes import Change, record
@@ -11,9 +12,10 @@ from app.kit.clock import Clock, utc_now
 from app.kit.digests import DIGEST_PREFIX
 from app.kit.errors import ConflictError, FieldError, InvalidContentError, NotFoundError
 from app.registry import contents
+from app.registry.composition import ByDigest, expanded
 from app.registry.contents import Prepared, deciding
 from app.registry.kinds import kinds
-from app.registry.labels import Labels
+from app.registry.labels import ANYTHING, Expected, Labels
 from app.registry.names import LATEST, Ref, checked_name, name_problem, parse_ref, parse_version
 from app.registry.repository import Repository, artifact_of
 from app.registry.schemas import Artifact, LabelRead, Version
@@ -47,7 +49,8 @@ class Registry:
         except ValueError as error:
             raise NotFoundError(f"{ref!r} is no reference to a {_words(kind)}: {error}") from error
         version, content = await self._find(kind, parsed)
-        return artifact_of(content, parsed.name, None if version is None else version.number)
+        name = parsed.name if version is None else version.name
+        return artifact_of(content, name, None if version is None else version.number)
 
     async def by_digest(self, kind: str, digest: str) -> Artifact:
         """A content, versioned or draft, by its whole digest."""
@@ -72,6 +75,8 @@ class Registry:
     async def known(self, kind: str, name: str) -> ArtifactRow:
         """The artifact of that name, or a `NotFoundError` that names what exists."""
         row = None if name_problem(name) else await self.repository.artifact(kind, name)
+        if row is None and (named := await self.repository.aliased(kind, name)) is not None:
+            row = await self.repository.artifact(kind, named)
         if row is None:
             raise NotFoundError(await self._no_such_name(kind, name))
         return row
@@ -79,12 +84,18 @@ class Registry:
     # Writing
 
     async def prepare(
-        self, kind: str, content: dict[str, Any], *, pointer: str = "", lookup: Lookup | None = None
+        self,
+        kind: str,
+        content: dict[str, Any],
+        *,
+        pointer: str = "",
+        lookup: Lookup | None = None,
+        by_digest: ByDigest | None = None,
     ) -> Prepared:
         """Checks a content and pins its references; stores nothing.
 
-        `pointer` stands before the pointers of errors; `lookup` resolves references in place of the registry.
-        Raises `InvalidContentError`.
+        `pointer` stands before the pointers of errors; `lookup` and `by_digest` find what is referred to in place of the
+        registry. Raises `InvalidContentError`.
         """
         declared = kinds()[kind]
         parsed = contents.parse(declared, content, pointer)
@@ -96,11 +107,21 @@ class Registry:
             except NotFoundError as error:
                 problems.append(FieldError(pointer + reference.pointer, error.detail))
         if not problems:
-            referred = {where: artifact.content for where, artifact in pinned.items()}
+            try:
+                referred = await self._referred(pinned, by_digest or self.by_digest)
+            except InvalidContentError as error:
+                raise contents.several([FieldError(pointer + p.pointer, p.detail) for p in error.errors]) from error
             problems = [FieldError(pointer + p.pointer, p.detail) for p in declared.disagreements(parsed, referred)]
         if problems:
             raise contents.several(problems)
         return contents.prepare(declared, parsed, pinned)
+
+    async def _referred(self, pinned: dict[str, Artifact], by_digest: ByDigest) -> dict[str, Any]:
+        """The contents that a content refers to, prompts with their own fragments in their places."""
+        return {
+            where: await expanded(part, by_digest, 1) if part.kind == "prompt" else part.content
+            for where, part in pinned.items()
+        }
 
     async def draft(self, kind: str, content: dict[str, Any], *, pointer: str = "") -> Artifact:
         """Keeps a content by its digest, without a version; its references are pinned all the same."""
@@ -147,23 +168,37 @@ class Registry:
             raise ConflictError(
                 f"the name {taken!r} exists; {name!r} differs from it only by upper and lower case, which files confuse"
             )
+        if row is None and (other := await self.repository.aliased(kind, name)):
+            raise ConflictError(f"{name!r} is an alias of {other!r}; use that name, or take the alias out of it first")
         created = row is None or row.digest != prepared.digest
         if row is None or row.digest != prepared.digest:
             await self.store(prepared)
             row = await self._next(name, row, prepared, message, source or FROM_API, now)
         if row.archived_at is not None:  # a name that gets content again is in use again
             row.archived_at = None
-            self._note("unarchived", kind, name, None, row.digest, message)
+            self.note("unarchived", kind, name, None, row.digest, message)
         await self._session.flush()
         for label in labels:
             await self.labels.put(kind, name, label, row.latest, message)
         return await self.version(kind, name, LATEST), created
 
-    async def put_label(self, kind: str, name: str, label: str, version: int | str, reason: str = "") -> LabelRead:
-        """Puts a free label on a version, given by its number, or as what stands behind an `@`."""
+    async def put_label(
+        self,
+        kind: str,
+        name: str,
+        label: str,
+        version: int | str,
+        reason: str = "",
+        expected: Expected = ANYTHING,
+    ) -> LabelRead:
+        """Puts a free label on a version, given by its number, or as what stands behind an `@`.
+
+        Raises `PreconditionFailedError` when the label does not stand where it is `expected`.
+        """
         await self.repository.lock()
         await self.labels.require_free(kind, name, [label], "/label")
-        await self.known(kind, name)
+        name = (await self.known(kind, name)).name
+        await self.labels.require(kind, name, label, expected)
         try:
             target = await self.version(kind, name, str(version))
         except NotFoundError as error:
@@ -171,19 +206,22 @@ class Registry:
         await self.labels.put(kind, name, label, target.version, reason)
         return await self.labels.one(kind, name, label)
 
-    async def remove_label(self, kind: str, name: str, label: str, reason: str = "") -> None:
+    async def remove_label(
+        self, kind: str, name: str, label: str, reason: str = "", expected: Expected = ANYTHING
+    ) -> None:
         await self.repository.lock()
         await self.labels.require_free(kind, name, [label], "/label")
-        await self.known(kind, name)
+        name = (await self.known(kind, name)).name
+        await self.labels.require(kind, name, label, expected)
         await self.labels.remove(kind, name, label, reason)
 
-    async def archive(self, kind: str, name: str) -> None:
+    async def archive(self, kind: str, name: str, reason: str = "") -> None:
         """Takes a name out of lists. Its versions stay, and references to them still resolve."""
         await self.repository.lock()
         row = await self.known(kind, name)
         row.archived_at = row.archived_at or self._clock()
         await self._session.flush()
-        self._note("archived", kind, name, row.digest, None, "")
+        self.note("archived", kind, name, row.digest, None, reason)
 
     # Inside
 
@@ -214,12 +252,14 @@ class Registry:
                 updated_at=now,
             )
             self._session.add(row)
-        self._note("versioned", kind, name, row.digest or None, prepared.digest, message, number=row.latest + 1)
+        self.note("versioned", kind, name, row.digest or None, prepared.digest, message, number=row.latest + 1)
         row.latest += 1
         row.digest, row.description, row.tags, row.updated_at = prepared.digest, description, tags, now
+        row.owner = (prepared.plain.get("owner") or "")[:120] or None
         row.search = "\n".join([name, *_texts(prepared.plain)]).casefold()
         await self._session.flush()
         await self.repository.replace_tags(kind, name, tags)
+        await self._set_aliases(kind, name, prepared.plain.get("aliases", []))
         self._session.add(
             VersionRow(
                 project_id=project_id,
@@ -236,9 +276,22 @@ class Registry:
         await self._session.flush()
         return row
 
-    def _note(
+    async def _set_aliases(self, kind: str, name: str, aliases: list[str]) -> None:
+        """The latest version's aliases. One that is a name, or another artifact's alias, would be ambiguous."""
+        for index, alias in enumerate(aliases):
+            other = await self.repository.aliased(kind, alias)
+            taken = f"{other!r} has it" if other not in (None, name) else None
+            if await self.repository.artifact(kind, alias) is not None:
+                taken = "it is the name of another one"
+            if taken:
+                detail = f"the alias {alias!r} is taken: {taken}"
+                raise ConflictError(detail, [FieldError(f"/content/aliases/{index}", detail)])
+        await self.repository.replace_aliases(kind, name, aliases)
+
+    def note(
         self, action: str, kind: str, name: str, before: str | None, after: str | None, why: str, **details: Any
     ) -> None:
+        """For the audit: what this transaction did to an artifact."""
         record(
             self._session,
             Change(
@@ -256,9 +309,12 @@ class Registry:
     async def _find(self, kind: str, ref: Ref) -> tuple[VersionRow | None, ContentRow]:
         if ref.digest is None:
             found = await self.repository.version(kind, ref.name, number=ref.number, label=ref.label)
-            if found is None:
-                raise NotFoundError(await self._no_such(kind, ref))
-            return found
+            if found is not None:
+                return found
+            named = await self.repository.aliased(kind, ref.name)
+            if named is not None and await self.repository.artifact(kind, ref.name) is None:
+                return await self._find(kind, ref._replace(name=named))
+            raise NotFoundError(await self._no_such(kind, ref))
         versions = await self.repository.versions_by_digest(kind, ref.name, ref.digest)
         drafts = [] if versions else await self.repository.contents(kind, ref.digest)
         digests = sorted({version.digest for version, _ in versions} | {draft.digest for draft in drafts})
@@ -282,6 +338,7 @@ class Registry:
             author=version.author,
             created_at=version.created_at,
             source=version.source,
+            erased=(await self.repository.erased([content])).get(version.digest, UNSET),
         )
 
     async def _no_such(self, kind: str, ref: Ref) -> str:
@@ -291,6 +348,8 @@ class Registry:
         wanted = (
             f"version {ref.number}" if ref.number else f"label {ref.label!r}" if ref.label else f"digest {ref.digest}"
         )
+        if ref.number is not None and ref.number < row.latest:
+            return f"version {ref.number} of {_words(kind)} {ref.name!r} was deleted"
         labels = ", ".join(await self.repository.labels(kind, ref.name)) or "none"
         numbers = "version 1" if row.latest == 1 else f"versions 1 to {row.latest}"
         return f"{_words(kind)} {ref.name!r} has no {wanted}; it has {numbers}, labels: {labels}"

@@ -1,9 +1,9 @@
 """Storage of artifacts. Contents are immutable and shared by digest; everything else points at them."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import Date, ForeignKeyConstraint, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlmodel import Field
 
 from app.kit.db import Table, UTCDateTime, big_int, json_type
@@ -39,7 +39,11 @@ class ArtifactRow(Table, table=True):
     """A name. `latest` is its newest version's number; the texts are the latest version's, for lists and search."""
 
     __tablename__ = "artifact"
-    __table_args__ = (UniqueConstraint("project_id", "kind", "folded"),)
+    __table_args__ = (
+        UniqueConstraint("project_id", "kind", "folded"),
+        Index(None, "project_id", "kind", "created_at", "name"),
+        Index(None, "project_id", "kind", "updated_at", "name"),
+    )
 
     project_id: str = Field(sa_type=PROJECT, primary_key=True)
     kind: str = Field(sa_type=KIND, primary_key=True)
@@ -49,6 +53,7 @@ class ArtifactRow(Table, table=True):
     digest: str = Field(sa_type=DIGEST)
     description: str = Field(sa_type=Text)
     tags: list[str] = Field(sa_type=json_type)
+    owner: str | None = Field(default=None, sa_type=String(120))
     search: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=UTCDateTime)
     updated_at: datetime = Field(sa_type=UTCDateTime)
@@ -71,6 +76,17 @@ class ArtifactTagRow(Table, table=True):
     kind: str = Field(sa_type=KIND, primary_key=True)
     tag: str = Field(sa_type=String(60), primary_key=True)
     name: str = Field(sa_type=NAME, primary_key=True)
+
+
+class AliasRow(Table, table=True):
+    """A further name that an artifact is found by, such as the id that it had elsewhere; the latest version declares them."""
+
+    __tablename__ = "artifact_alias"
+
+    project_id: str = Field(sa_type=PROJECT, primary_key=True)
+    kind: str = Field(sa_type=KIND, primary_key=True)
+    alias: str = Field(sa_type=NAME, primary_key=True)
+    name: str = Field(sa_type=NAME)
 
 
 class VersionRow(Table, table=True):
@@ -166,6 +182,50 @@ class ReferenceRow(Table, table=True):
     pointer: str = Field(sa_type=String(300), primary_key=True)
     to_kind: str = Field(sa_type=KIND)
     to_digest: str = Field(sa_type=DIGEST)
+
+
+class ContentUseRow(Table, table=True):
+    """A run or a release (`by`) that used a content, itself or through what refers to it. Such a content is never deleted."""
+
+    __tablename__ = "content_use"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project_id", "kind", "digest"], ["content.project_id", "content.kind", "content.digest"]
+        ),
+    )
+
+    project_id: str = Field(sa_type=PROJECT, primary_key=True)
+    kind: str = Field(sa_type=KIND, primary_key=True)
+    digest: str = Field(sa_type=DIGEST, primary_key=True)
+    by: str = Field(sa_type=String(20), primary_key=True)
+    by_id: str = Field(sa_type=String(40), primary_key=True)
+    at: datetime = Field(sa_type=UTCDateTime)
+
+
+class LifeCycleRow(Table, table=True):
+    """What people said of a prompt as a whole, whatever its version: whose it is, what for, until when, what comes after it."""
+
+    __tablename__ = "life_cycle"
+
+    project_id: str = Field(sa_type=PROJECT, primary_key=True)
+    name: str = Field(sa_type=NAME, primary_key=True)
+    owner: str | None = Field(default=None, sa_type=String(120))
+    purpose: str = Field(sa_type=Text)
+    sunset_on: date | None = Field(default=None, sa_type=Date)
+    successor: str | None = Field(default=None, sa_type=NAME)
+    retired_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+    updated_by: str = Field(sa_type=ACTOR)
+
+
+class ErasureRow(Table, table=True):
+    """How many items of a dataset's manifest were erased; their digests stay."""
+
+    __tablename__ = "dataset_erasure"
+
+    project_id: str = Field(sa_type=PROJECT, primary_key=True)
+    manifest: str = Field(sa_type=DIGEST, primary_key=True)
+    erased: int
 
 
 class EnvironmentRow(Table, table=True):

@@ -16,6 +16,7 @@ from app.kit.db import Sessions, writing
 from app.kit.errors import ForbiddenError, InvalidContentError, NotFoundError
 from app.kit.pages import Page, encode_cursor
 from app.registry.environments import Environments, Rules
+from app.registry.lineage import Lineage
 from app.registry.service import Registry
 from app.releases import evidence, proposal, reading
 from app.releases.deployments import Deployments
@@ -119,6 +120,9 @@ class Releases:
             row = proposal.new_row(caller, asked, content, shares, needed, self._clock())
             transitions.take(row, place)
             session.add(row)
+            await session.flush()
+            lineage = Lineage(registry.repository)
+            await lineage.note_use("release", row.id, row.pins.items(), self._clock())
             await session.flush()
             await transitions.move(row, "evaluating", "created", asked.notes)
         self._evaluations.launch(caller.project_id, row.id)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.schemas import Caller
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 from app.runs.export import MEDIA_TYPES, export
+from app.runs.masking import Masking
 from app.runs.results import Filters
 from app.runs.schemas import (
     CellStatus,
@@ -120,12 +121,18 @@ class RunController(Controller):
         flipped_against: FromQuery[str | None] = None,
         q: FromQuery[str | None] = None,
     ) -> Page[Result]:
-        """Cells with their answers and scores. Readable while the run is at work."""
+        """Cells with their answers and scores. Readable while the run is at work. What may hold values above the key's
+        clearance is masked."""
         runs: Runs = state.runs
         filters = Filters(variant, case, status, tag, metric, passed, failed, None, q)
-        return await runs.results(
+        run = await runs.loaded(session, caller.project_id, run_id)
+        masking = await Masking.of(session, run, caller.clearance)
+        if q is not None:
+            masking.allow_search()
+        page = await runs.results(
             session, caller.project_id, run_id, filters, flipped_against, checked_limit(limit), cursor
         )
+        return Page(masking.of_all(page.items), page.next_cursor)
 
     @get("/{run_id:str}/comparison", operation_id="compare_run", opt=READ)
     async def comparison(
@@ -153,11 +160,12 @@ class RunController(Controller):
         """All cells as JSON lines, CSV or Parquet."""
         runs: Runs = state.runs
         run = await runs.loaded(session, caller.project_id, run_id)
+        masking = await Masking.of(session, run, caller.clearance)
         kind: ExportFormat = format
 
         async def pieces() -> AsyncIterator[bytes]:
             async with state.sessions() as own:
-                async for piece in export(own, run, kind):
+                async for piece in export(own, run, kind, masking):
                     yield piece
 
         headers = {

@@ -60,9 +60,14 @@ class Planner:
         suite = await self.suite(asked.suite)
         content: Suite = suite.content
         dataset = await self._registry.by_digest("dataset", suite.pins["/dataset"])
-        entries = await self._datasets.entries(dataset)
+        entries = [e for e in await self._datasets.entries(dataset) if content.split in ("", e.split)]
+        if not entries:
+            names = ", ".join(sorted({e.split for e in await self._datasets.entries(dataset)} - {""})) or "none"
+            raise InvalidContentError.at("/suite", f"{content.dataset} has no split {content.split!r}; it has {names}")
         chosen = [entries[i] for i in sample([entry.id for entry in entries], asked.max_cases)]
-        items = await self._datasets.some(chosen)
+        items = [item for item in await self._datasets.some(chosen) if not item.erased]
+        if not items:
+            raise InvalidContentError.at("/suite", f"all items of {content.dataset} were erased")
         judging = await self._judging(suite)
         metrics = self._metrics(suite, judging)
         epoch = run_id if asked.fresh else ""
@@ -95,7 +100,7 @@ class Planner:
             cases=len(items),
             max_cases=asked.max_cases,
             fresh=asked.fresh,
-            warnings=list(self._warnings(metrics, variants)),
+            warnings=[*self._warnings(metrics, variants), *_erased(len(chosen) - len(items))],
         )
         stored = [Case(item.id, item.digest, item.tags, item.cluster) for item in items]
         return Planned(spec, stored, keys, known, estimated)
@@ -259,6 +264,10 @@ class Planner:
         for metric in metrics:
             if metric.judge is not None and any(v.endpoint_digest == metric.judge for v in variants):
                 yield f"{metric.name}: the judge is one of the models under test; models prefer their own answers"
+
+
+def _erased(count: int) -> list[str]:
+    return [f"{count} of the dataset's items were erased and are left out"] if count else []
 
 
 def reservation(bundle: Bundle, case: CaseInput) -> int:

@@ -21,6 +21,8 @@ from app.kit.errors import InvalidContentError
 from app.kit.ids import new_id
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.llm.service import LLM
+from app.registry.lineage import Lineage
+from app.registry.repository import Repository
 from app.runs import compare, results, store
 from app.runs.compare import CaseInfo, RunEvidence, Side
 from app.runs.engine import Engine
@@ -200,6 +202,8 @@ class Runs:
             metrics = await planner.metrics(suite)
             spec = msgspec.structs.replace(run.spec, metrics=metrics, suite=suite.ref, suite_digest=suite.digest)
             run.row.spec = msgspec.to_builtins(spec)
+            lineage = Lineage(Repository(session, caller.project_id))
+            await lineage.note_use("run", run_id, spec.contents, self._clock())
             await store.forget_scores(session, caller.project_id, run_id)
             await store.reopen(session, caller.project_id, run_id, ("cached", "answered", "failed"))
             run.row.status = "queued"
@@ -290,6 +294,7 @@ class Runs:
             )
         await session.flush()
         await store.insert_cells(session, project_id, run_id, planned.keys)
+        await Lineage(Repository(session, project_id)).note_use("run", run_id, spec.contents, self._clock())
 
     async def _load(self, session: AsyncSession, project_id: str, run_id: str, *, cases: bool = True) -> Loaded:
         run = await store.load(session, project_id, run_id, cases=cases)

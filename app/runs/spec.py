@@ -1,7 +1,7 @@
 """What a run is resolved to when it is made, and stored as: nothing moves under it afterwards."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -75,6 +75,16 @@ class Spec(msgspec.Struct, frozen=True):
     max_cases: int | None = None
     fresh: bool = False
     warnings: list[str] = []
+
+    @property
+    def contents(self) -> Iterator[tuple[str, str | None]]:
+        """Kind and digest of all that the run is about."""
+        yield from (("suite", self.suite_digest), ("dataset", self.dataset_digest))
+        for v in self.variants:
+            yield from (("prompt", v.prompt_digest), ("endpoint", v.endpoint_digest))
+            yield from (("rag_config", v.rag_digest), ("tool_config", v.tools_digest))
+        for metric in self.metrics:
+            yield from (("rubric", metric.rubric), ("endpoint", metric.judge))
 
     @property
     def candidates(self) -> list[str]:

@@ -71,11 +71,6 @@ class Kind:
         return content
 
 
-def escape(part: str) -> str:
-    """One part of a JSON pointer (RFC 6901)."""
-    return part.replace("~", "~0").replace("/", "~1")
-
-
 _NOTHING = object()
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 

@@ -1,14 +1,15 @@
 """Prompts: messages as templates, declared variables, params, and the RAG and tool configuration they use by default."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from app.kit.errors import FieldError
-from app.kit.templates import TemplateError, check
-from app.registry.kinds.base import Content, Kind, Reference, Tag, escape, schema_problems
+from app.kit.pointers import escape
+from app.kit.templates import TemplateError, check, insert
+from app.registry.kinds.base import Content, Kind, Reference, Tag, schema_problems
 from app.registry.kinds.rag_config import RAGConfig
 
 Role = Literal["system", "developer", "user", "assistant"]
@@ -26,6 +27,11 @@ NOT_PARAMS = {
 JSON_SCHEMA_FIELDS = frozenset({"name", "schema", "description", "strict"})
 
 
+Alias = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,119}$")]
+MAX_FRAGMENTS = 5
+"""How deep fragments may have fragments."""
+
+
 class Message(Content, frozen=True):
     """Either a message (`role` and `content`, a template) or `placeholder`: a list of messages given at run time."""
 
@@ -35,7 +41,12 @@ class Message(Content, frozen=True):
 
 
 class Prompt(Content, frozen=True):
-    """A prompt. `variables` holds a JSON Schema per variable; one without a `default` is required."""
+    """A prompt. `variables` holds a JSON Schema per variable; one without a `default` is required.
+
+    `fragments` are other prompts, by the name under which a template shows one: `{{ name }}` alone stands for the text of all
+    its messages. Their variables come along, and what this prompt declares goes before. `aliases` are further names that it
+    is found by, such as the id that it had elsewhere.
+    """
 
     messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
     description: str = ""
@@ -47,6 +58,8 @@ class Prompt(Content, frozen=True):
     tags: list[Tag] = []
     owner: str | None = None
     metadata: dict[str, Any] = {}
+    fragments: dict[str, str] = {}
+    aliases: Annotated[list[Alias], msgspec.Meta(max_length=20)] = []
 
 
 def references(prompt: Prompt) -> Iterable[Reference]:
@@ -54,14 +67,38 @@ def references(prompt: Prompt) -> Iterable[Reference]:
         yield Reference("/rag", "rag_config", prompt.rag)
     if prompt.tools is not None:
         yield Reference("/tools", "tool_config", prompt.tools)
+    for name, ref in prompt.fragments.items():
+        yield Reference(f"/fragments/{escape(name)}", "prompt", ref)
+
+
+def composed(prompt: Prompt, fragments: Mapping[str, Prompt]) -> Prompt:
+    """The prompt with its fragments (composed themselves) in their places, and with their variables.
+
+    Raises `TemplateError` where a fragment is used in another way than alone, or when it all becomes too large.
+    """
+    texts = {name: "\n\n".join(m.content or "" for m in part.messages) for name, part in fragments.items()}
+    messages = [
+        m if m.content is None else msgspec.structs.replace(m, content=insert(m.content, texts))
+        for m in prompt.messages
+    ]
+    variables: dict[str, dict[str, Any]] = {}
+    for part in fragments.values():
+        variables |= part.variables
+    return msgspec.structs.replace(prompt, messages=messages, variables=variables | prompt.variables, fragments={})
 
 
 def problems(prompt: Prompt) -> Iterable[FieldError]:
     for name, schema in prompt.variables.items():
         yield from _variable(name, schema)
     placeholders: set[str] = set()
+    for name in prompt.fragments:
+        pointer = f"/fragments/{escape(name)}"
+        if not VARIABLE_NAME.fullmatch(name):
+            yield FieldError(pointer, f"{name!r}: a fragment's name is a letter, then letters, digits and underscores")
+        if name in prompt.variables:
+            yield FieldError(pointer, f"{name!r} is a variable already; give the fragment another name")
     for i, message in enumerate(prompt.messages):
-        yield from _message(message, f"/messages/{i}", prompt.variables)
+        yield from _message(message, f"/messages/{i}", {*prompt.variables, *prompt.fragments})
         if message.placeholder is not None and message.placeholder in placeholders:
             yield FieldError(f"/messages/{i}/placeholder", f"{message.placeholder!r} is there already")
         placeholders.add(message.placeholder or "")
@@ -72,13 +109,26 @@ def problems(prompt: Prompt) -> Iterable[FieldError]:
 
 
 def disagreements(prompt: Prompt, pinned: Mapping[str, Any]) -> Iterable[FieldError]:
+    """Fragments come composed themselves."""
+    fragments: dict[str, Prompt] = {name: pinned[f"/fragments/{escape(name)}"] for name in prompt.fragments}
+    for name, part in fragments.items():
+        if any(message.placeholder is not None for message in part.messages):
+            detail = f"{prompt.fragments[name]!r} has a placeholder for messages; a fragment is text alone"
+            yield FieldError(f"/fragments/{escape(name)}", detail)
+            return
+    for i, message in enumerate(prompt.messages):
+        try:
+            composed(msgspec.structs.replace(prompt, messages=[message]), fragments)
+        except TemplateError as error:
+            yield FieldError(f"/messages/{i}/content", error.detail)
+            return
     rag: RAGConfig | None = pinned.get("/rag")
     if rag is not None:
-        for name in sorted(check(rag.query) - set(prompt.variables)):
+        for name in sorted(check(rag.query) - set(composed(prompt, fragments).variables)):
             yield FieldError("/rag", f"the query of {prompt.rag!r} uses the variable {name!r}, which this prompt lacks")
 
 
-def _message(message: Message, pointer: str, variables: Mapping[str, Any]) -> Iterable[FieldError]:
+def _message(message: Message, pointer: str, variables: Set[str]) -> Iterable[FieldError]:
     if message.placeholder is not None:
         if message.role is not None or message.content is not None:
             yield FieldError(pointer, "`placeholder` stands alone: remove `role` and `content`, or the placeholder")
@@ -93,7 +143,7 @@ def _message(message: Message, pointer: str, variables: Mapping[str, Any]) -> It
     except TemplateError as error:
         yield FieldError(f"{pointer}/content", error.detail)
         return
-    for name in sorted(names - set(variables)):
+    for name in sorted(names - variables):
         yield FieldError(
             f"{pointer}/content",
             f"the variable {name!r} is used but not declared; add it under `variables`, such as `{name}: {{type: string}}`",
@@ -138,7 +188,7 @@ KIND = Kind(
     "prompts",
     ".prompt.yaml",
     Prompt,
-    ("messages", "variables", "params", "response_format"),
+    ("messages", "variables", "params", "response_format", "fragments"),
     references,
     problems,
     disagreements,

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import msgspec
 
 from app.kit.errors import FieldError
-from app.registry.kinds.base import Content, Kind, Reference, Tag, escape, template_problems
+from app.kit.pointers import escape
+from app.registry.kinds.base import Content, Kind, Reference, Tag, template_problems
 
 
 class Scale(Content, frozen=True):

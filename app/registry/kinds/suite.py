@@ -24,6 +24,8 @@ class ScorerSpec(Content, frozen=True):
 
 
 class Suite(Content, frozen=True):
+    """`split` limits it to that part of the dataset."""
+
     dataset: str
     scorers: Annotated[list[ScorerSpec], msgspec.Meta(min_length=1)]
     description: str = ""
@@ -31,6 +33,7 @@ class Suite(Content, frozen=True):
     repeats: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
     policy: str | None = None
     tags: list[Tag] = []
+    split: str = ""
 
 
 def references(suite: Suite) -> Iterable[Reference]:
@@ -66,4 +69,4 @@ def problems(suite: Suite) -> Iterable[FieldError]:
             yield FieldError(f"/endpoints/{i}", f"{endpoint!r} is there already")
 
 
-KIND = Kind("suite", "suites", ".suite.yaml", Suite, ("dataset", "scorers"), references, problems)
+KIND = Kind("suite", "suites", ".suite.yaml", Suite, ("dataset", "scorers", "split"), references, problems)

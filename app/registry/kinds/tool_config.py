@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.kit.errors import FieldError
-from app.registry.kinds.base import Content, Kind, Tag, escape, schema_problems
+from app.kit.pointers import escape
+from app.registry.kinds.base import Content, Kind, Tag, schema_problems
 
 
 class Function(Content, frozen=True):

@@ -2,30 +2,33 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
 
+from app.kit.documents import Document, DocumentError, load
 from app.kit.errors import FieldError, InvalidContentError
+from app.kit.pointers import escape
 from app.registry import environments
 from app.registry.kinds import kinds
-from app.registry.kinds.base import Kind, escape, invalid
+from app.registry.kinds.base import Kind, invalid
 from app.registry.names import label_problem, name_problem
 from app.registry.sync import project_file
-from app.registry.sync.documents import Document, DocumentError, load
 from app.registry.sync.project_file import DECLARED, PROJECT_FILE, ProjectFile
 from app.registry.sync.schemas import Ignored, SyncFile
 
 CARD = ".md"
+FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 STRUCTURED = (".yaml", ".yml", ".json")
 
 
 class Source(msgspec.Struct, frozen=True):
     """One artifact as the files declare it.
 
-    `pointer` is where it stands in `document`; `data` is a dataset's bytes, and `card` its description.
+    `pointer` is where it stands in `document`; `data` is a dataset's bytes, and `card` what its card says of it.
     """
 
     kind: Kind
@@ -36,7 +39,7 @@ class Source(msgspec.Struct, frozen=True):
     pointer: str = ""
     labels: tuple[str, ...] = ()
     data: bytes | None = None
-    card: str = ""
+    card: "Card | None" = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -45,8 +48,22 @@ class Source(msgspec.Struct, frozen=True):
     def located(self, error: FieldError) -> FieldError:
         """An error within this artifact, as `<path>#<pointer>` and with its line."""
         pointer = self.pointer + error.pointer
+        if self.card is not None and error.pointer.partition("/")[2].partition("/")[0] in self.card.says:
+            return self.card.located(error)
         line = self.document.line(pointer) if self.data is None else None
         return FieldError(f"{self.path}#{pointer}", f"line {line}: {error.detail}" if line else error.detail)
+
+
+class Card(msgspec.Struct, frozen=True):
+    """The Markdown beside a dataset's file: its text is the description; YAML between `---` lines before it says the rest."""
+
+    path: str
+    document: Document
+    says: dict[str, Any]
+
+    def located(self, error: FieldError) -> FieldError:
+        line = self.document.line(error.pointer)
+        return FieldError(f"{self.path}#{error.pointer}", f"line {line}: {error.detail}" if line else error.detail)
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -69,7 +86,7 @@ def read(files: Sequence[SyncFile], data_suffixes: Mapping[str, str]) -> Project
 class _Reader:
     def __init__(self, data_suffixes: Mapping[str, str]) -> None:
         self._data_suffixes = tuple(data_suffixes)
-        self._cards: dict[str, tuple[str, str]] = {}
+        self._cards: dict[str, Card] = {}
         self.settings = ProjectFile()
         self.document = Document({}, {})
         self.sources: list[Source] = []
@@ -130,7 +147,7 @@ class _Reader:
                 self.problems.append(FieldError(path, f"a dataset's file lies in {self.settings.folders.datasets}/"))
         elif lower.endswith(CARD) and folder == self.settings.folders.datasets:
             if (text := self._text(path, data)) is not None:
-                self._cards[below[: -len(CARD)]] = (path, text.strip())
+                self._card(below[: -len(CARD)], path, text)
         elif lower.endswith(STRUCTURED):
             known = ", ".join(sorted(k.suffix for k in kinds().values() if k.name != "dataset"))
             self.problems.append(FieldError(path, f"this name says no kind; names end in {known}"))
@@ -164,6 +181,30 @@ class _Reader:
         if self._named(name, path):
             self.sources.append(Source(kinds()["dataset"], name, path, Document(None, {}), None, data=data))
 
+    def _card(self, name: str, path: str, text: str) -> None:
+        document, says = Document({}, {}), {}
+        if front := FRONT_MATTER.match(text):
+            text = text[front.end() :]
+            try:
+                # a line before it, so that lines are counted as in the file
+                document = load("\n" + front[1]) if front[1].strip() else document
+            except DocumentError as error:
+                self.problems.append(FieldError(path, str(error)))
+                return
+            if not isinstance(document.data, dict):
+                self.problems.append(
+                    FieldError(path, "between the `---` lines a mapping is expected, such as `tags: […]`")
+                )
+                return
+            says = dict(document.data)
+            for key in set(says) & {"items", "description"}:
+                self.problems.append(
+                    FieldError(f"{path}#/{key}", f"{key!r} has no place here; the text below is the description")
+                )
+        if text.strip():
+            says["description"] = text.strip()
+        self._cards[name] = Card(path, document, says)
+
     def _named(self, name: str, path: str) -> bool:
         if problem := name_problem(name):
             self.problems.append(FieldError(path, f"the file's path makes the name {name!r}: {problem}"))
@@ -196,9 +237,9 @@ class _Reader:
     def _give_cards(self) -> None:
         for index, source in enumerate(self.sources):
             if source.data is not None and source.name in self._cards:
-                self.sources[index] = msgspec.structs.replace(source, card=self._cards.pop(source.name)[1])
-        for path, _ in self._cards.values():
-            self.ignored.append(Ignored(path, "no dataset of this name lies beside this card"))
+                self.sources[index] = msgspec.structs.replace(source, card=self._cards.pop(source.name))
+        for card in self._cards.values():
+            self.ignored.append(Ignored(card.path, "no dataset of this name lies beside this card"))
 
     def _refuse_twins(self) -> None:
         """Two files for one artifact, or for two names that a file system may take for one."""

@@ -5,8 +5,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from app.kit.errors import FieldError
+from app.kit.pointers import escape
 from app.registry.environments import PRODUCTION, Environment, faults, shown
-from app.registry.kinds.base import Content, escape
+from app.registry.kinds.base import Content
 from app.registry.names import label_problem, name_problem
 
 PROJECT_FILE = "promptward.yaml"

@@ -8,11 +8,12 @@ import anyio.to_thread
 import msgspec
 
 from app.kit.errors import ConflictError, FieldError, ForbiddenError, InvalidContentError, NotFoundError
+from app.kit.pointers import escape
 from app.registry import contents
 from app.registry.contents import Prepared
 from app.registry.environments import Environments
 from app.registry.kinds import by_plural, kinds
-from app.registry.kinds.base import Reference, escape
+from app.registry.kinds.base import Reference
 from app.registry.names import LATEST, parse_ref
 from app.registry.schemas import Artifact
 from app.registry.service import Registry
@@ -34,8 +35,8 @@ class ItemFiles(Protocol):
         """The items; raises `InvalidContentError`."""
         ...
 
-    def content(self, items: Sequence[Any], description: str) -> dict[str, Any]:
-        """The dataset kind's content."""
+    def content(self, items: Sequence[Any], card: Mapping[str, Any]) -> dict[str, Any]:
+        """The dataset kind's content, with what the card beside the file says; raises `InvalidContentError`."""
         ...
 
     async def store(self, items: Sequence[Any]) -> None: ...
@@ -118,11 +119,12 @@ class Sync:
             media_type = next(m for suffix, m in self._files.suffixes.items() if source.path.endswith(suffix))
             try:
                 items = await anyio.to_thread.run_sync(self._files.parse, source.data, media_type)
+                says = {} if source.card is None else source.card.says
+                self._contents[source.key] = await anyio.to_thread.run_sync(self._files.content, items, says)
             except InvalidContentError as error:
                 self._fail(source, error)
             else:
                 self._items[source.key] = items
-                self._contents[source.key] = self._files.content(items, source.card)
 
     async def _require_free_labels(self, project: Project) -> None:
         """The labels of environments that these files declare are refused too, before they are protected."""
@@ -156,7 +158,9 @@ class Sync:
     async def _step(self, source: Source, request: SyncRequest) -> Step | None:
         kind = source.kind.name
         try:
-            prepared = await self._registry.prepare(kind, self._contents[source.key], lookup=self._lookup)
+            prepared = await self._registry.prepare(
+                kind, self._contents[source.key], lookup=self._lookup, by_digest=self._by_digest
+            )
         except InvalidContentError as error:
             self._fail(source, error)
             return None
@@ -182,6 +186,13 @@ class Sync:
         if key in self._prepared:
             return self._prepared[key].artifact(key[1])
         return await self._registry.resolve(kind, ref)
+
+    async def _by_digest(self, kind: str, digest: str) -> Artifact:
+        """A content that these files hold, though it is not stored yet; else the registry's."""
+        for prepared in self._prepared.values():
+            if (prepared.kind.name, prepared.digest) == (kind, digest):
+                return prepared.artifact()
+        return await self._registry.by_digest(kind, digest)
 
     async def _compared(
         self, source: Source, prepared: Prepared, row: ArtifactRow, request: SyncRequest

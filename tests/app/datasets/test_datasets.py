@@ -199,12 +199,15 @@ async def test_a_refused_version_leaves_no_items_behind(client: httpx2.AsyncClie
 
 async def test_datasets_have_labels_references_and_drafts_like_every_kind(client: httpx2.AsyncClient, app: Any) -> None:
     from app.datasets.parsing import parse
-    from app.datasets.service import Datasets
+    from app.datasets.service import About, Datasets, content_of
 
     await made(client, "datasets", "d", {"items": numbered(2)}, labels=["gold"])
     async with app.litestar.state.sessions.begin() as session:
         datasets = Datasets(session, "default")
-        draft = await datasets.draft(parse(b'{"id": "x", "inputs": {"q": "draft"}}', JSONL))
+        parsed = parse(b'{"id": "x", "inputs": {"q": "draft"}}', JSONL)
+        await datasets.store([item.entry for item in parsed], parsed)
+        content = content_of([item.entry for item in parsed], parsed, About())
+        draft = await datasets.registry.draft("dataset", content)
         assert [i.id for i in await datasets.items(draft)] == ["x"]
     assert [i["id"] for i in await items(client, "d", "gold")] == ["i0", "i1"]
     assert [i["id"] for i in await items(client, "d", draft.digest)] == ["x"]

@@ -144,3 +144,33 @@ async def test_an_unknown_kind_is_a_404(sqlite_client: httpx2.AsyncClient) -> No
     answer = await sqlite_client.get("/api/v1/schemas/prompter")
     assert problem(answer)[:2] == (404, "not-found")
     assert "rag-configs" in answer.json()["detail"]
+
+
+async def test_lists_are_filtered_by_owner_and_folder_and_sorted(client: httpx2.AsyncClient) -> None:
+    for name, owner in (("docs/a", "ann"), ("docs/b", "bob"), ("docsy", "ann"), ("z", None)):
+        await made(client, "prompts", name, prompt(name, **({"owner": owner} if owner else {})))
+    await made(client, "prompts", "docs/a", prompt("changed", owner="ann"))
+
+    async def names(**params: Any) -> list[str]:
+        return [a["name"] for a in await items_of(client, "/api/v1/prompts", limit=1, **params)]
+
+    assert await names(owner="ann") == ["docs/a", "docsy"]
+    assert await names(folder="docs") == ["docs/a", "docs/b"]
+    assert await names(sort="-name") == ["z", "docsy", "docs/b", "docs/a"]
+    assert await names(sort="-updated_at") == ["docs/a", "z", "docsy", "docs/b"]
+    assert await names(sort="created_at") == ["docs/a", "docs/b", "docsy", "z"]
+    assert problem(await client.get("/api/v1/prompts", params={"sort": "size"})) == (400, "bad-request", ["/sort"])
+    page = await got(client, "/api/v1/prompts", limit=1)
+    moved = {"cursor": page["next_cursor"], "sort": "updated_at"}
+    assert problem(await client.get("/api/v1/prompts", params=moved)) == (400, "bad-request", ["/cursor"])
+
+
+async def test_a_page_stays_where_it_was_while_names_come_and_go(client: httpx2.AsyncClient) -> None:
+    for name in ("b", "d", "f"):
+        await made(client, "prompts", name, prompt(name))
+    first = await got(client, "/api/v1/prompts", limit=2)
+    await made(client, "prompts", "a", prompt("a"))
+    await made(client, "prompts", "e", prompt("e"))
+    await client.delete("/api/v1/prompts/d")
+    rest = await got(client, "/api/v1/prompts", limit=5, cursor=first["next_cursor"])
+    assert [a["name"] for page in (first, rest) for a in page["items"]] == ["b", "d", "e", "f"]

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import httpx2
@@ -131,3 +132,35 @@ async def test_who_may_not_set_labels_may_neither_put_them_on_a_new_version(
         )
         assert answer.status_code == 403
         assert (await anonymous.get(path("prompts", "docs/answer"), headers=headers)).status_code == 200
+
+
+async def test_a_label_moves_only_from_where_it_was_last_seen(
+    client: httpx2.AsyncClient, three: list[dict[str, Any]]
+) -> None:
+    def at(number: int) -> dict[str, str]:
+        return {"If-Match": f'"{three[number - 1]["digest"]}"'}
+
+    absent = {"If-None-Match": "*"}
+    assert problem(await client.put(LABEL, json={"version": 1}, headers=at(1)))[:2] == (412, "precondition-failed")
+    assert (await client.put(LABEL, json={"version": 1}, headers=absent)).status_code == 200
+    assert problem(await client.put(LABEL, json={"version": 2}, headers=absent))[0] == 412
+    seen = await client.get(LABEL)
+    assert seen.headers["etag"] == at(1)["If-Match"]
+    assert (await client.put(LABEL, json={"version": 2}, headers={"If-Match": seen.headers["etag"]})).status_code == 200
+    late = await client.put(LABEL, json={"version": 3}, headers={"If-Match": seen.headers["etag"]})
+    assert problem(late)[0] == 412
+    assert problem(await client.request("DELETE", LABEL, headers=at(1)))[0] == 412
+    assert (await client.get(LABEL)).json()["version"] == 2
+    both = {**at(2), **absent}
+    assert problem(await client.put(LABEL, json={"version": 3}, headers=both))[0] == 400
+    assert (await client.request("DELETE", LABEL, headers={"If-Match": "*"})).status_code == 204
+    assert problem(await client.request("DELETE", LABEL, headers={"If-Match": "*"}))[0] == 412
+
+
+async def test_of_many_who_move_a_label_from_the_same_place_one_wins(
+    client: httpx2.AsyncClient, three: list[dict[str, Any]]
+) -> None:
+    await client.put(LABEL, json={"version": 1})
+    seen = {"If-Match": f'"{three[0]["digest"]}"'}
+    answers = await asyncio.gather(*(client.put(LABEL, json={"version": 2 + n % 2}, headers=seen) for n in range(12)))
+    assert sorted(a.status_code for a in answers) == [200, *[412] * 11]

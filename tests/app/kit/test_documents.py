@@ -1,3 +1,5 @@
+import json
+import re
 import time
 from typing import Any
 
@@ -6,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.registry.sync.documents import DocumentError, load
+from app.kit.documents import DocumentError, dump, load, load_json
 
 
 @pytest.mark.parametrize(
@@ -101,3 +103,44 @@ def test_what_pyyaml_writes_is_read_back(value: list[Any]) -> None:
     text = yaml.safe_dump(value)
     if "!!binary" not in text:
         assert load(text).data == value
+
+
+_CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
+_TEXTS = st.text(_CHARACTERS, max_size=60) | st.sampled_from(
+    ["1e3", "08", "no", "<<", "~", "null", "a: b", "#x", "\n x", "a\r\nb", "0x10", "- a", "a\n---\nb", "a\n\n"]
+)
+_DATA = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(_TEXTS, _DATA, max_size=4))
+def test_what_is_written_is_read_back_as_it_was(data: dict[str, Any]) -> None:
+    assert load(dump(data)).data == data
+
+
+@given(st.dictionaries(_TEXTS, _DATA, max_size=4), st.booleans(), st.sampled_from([None, 1, "\t"]))
+def test_json_is_read_whatever_its_writer_escaped(data: dict[str, Any], ascii_only: bool, indent: Any) -> None:
+    assert load_json(json.dumps(data, ensure_ascii=ascii_only, indent=indent)).data == data
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a": 1,\n "b": }', "line 2"),
+        ('{"a": 1,\n "a": 2}', "line 2, column 2: the key 'a' stands at line 1 already"),
+        ("a: 1", "not JSON"),
+        ('{"a": "\\ud800"}', "line 1"),
+        ("[" * 100_000, "not JSON"),
+        ("[" * 90 + "]" * 90, "deeper than 64"),
+    ],
+)
+def test_what_is_not_json_is_refused_with_its_line(text: str, words: str) -> None:
+    with pytest.raises(DocumentError, match=re.escape(words)):
+        load_json(text)

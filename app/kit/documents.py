@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from app.registry.kinds.base import escape
+from app.kit.pointers import escape
 
 MAX_DEPTH = 64
 MAX_NODES = 200_000
@@ -20,6 +20,10 @@ _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": F
 _INTEGER = re.compile(r"[-+]?[0-9]{1,30}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+# JSON writes characters past U+FFFF as two escapes, and may hold some as they are that YAML must escape.
+_PAIR = re.compile(r"((?<!\\)(?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 
 
@@ -61,6 +65,46 @@ def load(text: str) -> Document:
     return Document(builder.documents[0], builder.lines)
 
 
+def load_json(text: str) -> Document:
+    """A JSON text, read as strictly as JSON and then like YAML: bounded, with lines, no key twice. Raises `DocumentError`."""
+    if not text.strip():
+        raise DocumentError("the file is empty")
+    try:
+        msgspec.json.decode(text.encode(errors="surrogatepass"), type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        at = re.search(r"\(byte (\d+)\)", str(error))
+        line = text.encode(errors="surrogatepass").count(b"\n", 0, int(at[1])) + 1 if at else 1
+        raise DocumentError(f"line {line}: not JSON: {error}") from error
+    return load(_UNPRINTABLE.sub(lambda m: f"\\u{ord(m[0]):04x}", _PAIR.sub(_joined, text)))
+
+
+def dump(data: Any) -> str:
+    """Plain JSON data as YAML that `load` reads back as the same, long texts as blocks."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:  # what comes twice is written twice
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if "\n" in text and not _BREAKS.search(text):
+        style = "|"
+    elif text == "<<" or _BREAKS.search(text) or not isinstance(_plain(text), str):
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _joined(match: re.Match[str]) -> str:
+    high, low = int(match[2], 16), int(match[3], 16)
+    return match[1] + chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+
+
 def _events(text: str) -> Iterator[Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return yaml.parse(text, Loader=loader)
@@ -73,6 +117,7 @@ class _Open:
         self.value, self.pointer, self.anchor, self.line = value, pointer, anchor, line
         self.key: str | None = None
         self.seen: dict[str, int] = {}
+        self.merging = False
         self.merged: list[dict[str, Any]] = []
         self.size = 1
 
@@ -112,6 +157,7 @@ class _Builder:
             raise _refused(event, f"the key {key!r} stands at line {parent.seen[key]} already")
         parent.seen[key] = line
         parent.key = key
+        parent.merging = key == "<<" and event.implicit[0]  # in quotes it is a key like any other
 
     def _start(self, event: Any) -> None:
         if event.tag is not None and not event.implicit:
@@ -158,7 +204,7 @@ class _Builder:
         parent.size += size
         if isinstance(parent.value, list):
             parent.value.append(value)
-        elif parent.key == "<<":
+        elif parent.merging:
             self._merge(event, parent, value)
             parent.key = None
         else:
@@ -187,6 +233,11 @@ def _value(event: Any) -> Any:
         return text
     if not event.implicit[0]:
         return text
+    return _plain(text)
+
+
+def _plain(text: str) -> Any:
+    """What an unquoted text stands for."""
     if text in _NULL:
         return None
     if text in _BOOLEAN:

@@ -1,0 +1,56 @@
+"""Keeps to what datasets say about how long their items are kept: looks when the service starts, and every few hours."""
+
+import asyncio
+import contextlib
+import logging
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
+
+from app.datasets.erasure import Erasure
+from app.kit.clock import Clock
+from app.kit.db import Sessions, writing
+from app.registry.tables import ArtifactRow
+
+FIRST_S, EVERY_S = 30, 6 * 3600
+logger = logging.getLogger("promptward")
+
+
+class Retention:
+    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+        self._sessions, self._clock = sessions, clock
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def look(self) -> int:
+        """Erases what is due in every project; how many items that were."""
+        async with self._sessions() as session:
+            query = select(col(ArtifactRow.project_id)).where(col(ArtifactRow.kind) == "dataset").distinct()
+            projects = list(await session.scalars(query))
+        erased = 0
+        for project_id in projects:
+            async with self._sessions.begin() as session:
+                await writing(session)
+                done = await Erasure(session, project_id, "retention", self._clock).expire()
+            for name, gone in done:
+                erased += gone.items
+                logger.info("retention: erased %d items of dataset %s", gone.items, name)
+        return erased
+
+    async def _run(self) -> None:
+        await asyncio.sleep(FIRST_S)
+        while True:
+            try:
+                await self.look()
+            except SQLAlchemyError:
+                logger.exception("retention: the database could not be read or written; it is tried again later")
+            await asyncio.sleep(EVERY_S)

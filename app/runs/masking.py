@@ -1,0 +1,70 @@
+"""Results for eyes that may not see all of what they are about: a dataset's sensitive values, and answers that may repeat them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.datasets.schemas import Item
+from app.datasets.sensitivity import above, highest, mask_of, masked
+from app.kit.errors import ForbiddenError
+from app.registry.kinds.dataset import LEVELS, Dataset, Level
+from app.registry.service import Registry
+from app.runs.schemas import Result, ScoreRead
+from app.runs.store import Loaded
+
+
+class Masking:
+    """What a clearance leaves of one run's results. `level` is that of the most sensitive value that an answer may hold: of its
+    case, or of a corpus that was read for it."""
+
+    def __init__(self, dataset: Dataset, level: Level, clearance: str) -> None:
+        self._dataset, self._level, self._clearance = dataset, level, clearance
+
+    @classmethod
+    async def of(cls, session: AsyncSession, run: Loaded, clearance: str) -> "Masking":
+        registry = Registry(session, run.row.project_id)
+        dataset = await registry.by_digest("dataset", run.spec.dataset_digest)
+        levels = [highest(dataset.content)]
+        for digest in {v.rag_digest for v in run.spec.variants if v.rag_digest is not None}:
+            rag = await registry.by_digest("rag_config", digest)
+            levels.append(highest((await registry.by_digest("dataset", rag.pins["/corpus"])).content))
+        return cls(dataset.content, max(levels, key=LEVELS.index), clearance)
+
+    @property
+    def needed(self) -> bool:
+        return above(self._level, self._clearance)
+
+    def allow_search(self) -> None:
+        """Whether a text occurs in an answer would tell what is masked."""
+        if self.needed:
+            raise ForbiddenError(
+                f"answers of this run may hold {self._level} values, and this key's clearance is {self._clearance}: "
+                "they cannot be searched"
+            )
+
+    def of_all(self, results: Sequence[Result]) -> list[Result]:
+        return [self._one(result) for result in results] if self.needed else list(results)
+
+    def _one(self, result: Result) -> Result:
+        case = masked(
+            Item(result.case, "", result.inputs, result.reference, tags=result.tags), self._dataset, self._clearance
+        )
+        mask = mask_of(self._level)
+        answer = result.answer
+        if answer is not None:
+            hidden: dict[str, Any] = {"text": None if answer.text is None else mask, "parsed": None, "tool_calls": None}
+            answer = msgspec.structs.replace(answer, **hidden, context=None if answer.context is None else mask)
+        return msgspec.structs.replace(
+            result,
+            inputs=case.inputs,
+            reference=case.reference,
+            answer=answer,
+            error=None if result.error is None else mask,
+            scores={name: _score(score, mask) for name, score in result.scores.items()},
+        )
+
+
+def _score(score: ScoreRead, mask: str) -> ScoreRead:
+    return msgspec.structs.replace(score, explanation=mask if score.explanation else "", evidence=None)

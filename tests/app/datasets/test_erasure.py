@@ -1,0 +1,89 @@
+"""What must not be kept is forgotten, and what was decided on it stays what it was."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+from sqlalchemy import select
+
+from app.datasets.retention import Retention
+from app.datasets.tables import ItemRow
+from app.kit.clock import utc_now
+from tests.app.datasets.test_datasets import items
+from tests.app.registry.api import got, items_of, made, path, problem, prompt
+
+PEOPLE = [
+    {"id": f"q{n}", "inputs": {"q": f"I am {who}, number {n}"}, "metadata": {"who": who}, "recorded": {"m": {"text": "hello"}}}
+    for n, who in enumerate(["ann", "bob", "ann", "eve"])
+]
+
+
+async def erase(client: httpx2.AsyncClient, name: str = "d", **body: Any) -> httpx2.Response:
+    return await client.post(path("datasets", name, "erase"), json={"reason": "asked to", **body})
+
+
+async def bodies(app: Any) -> list[bytes | None]:
+    async with app.litestar.state.sessions() as session:
+        return list(await session.scalars(select(ItemRow.body)))
+
+
+async def test_a_person_is_erased_from_every_version_and_digests_stay(client: httpx2.AsyncClient, app: Any) -> None:
+    first = await made(client, "datasets", "d", {"items": PEOPLE})
+    await made(client, "datasets", "d", {"items": PEOPLE[1:]})
+    await made(client, "datasets", "copy", {"items": PEOPLE[:1]})
+    done = await erase(client, field="metadata.who", equals="ann")
+    assert (done.status_code, done.json()) == (200, {"items": 2, "versions": 3})
+    assert not any(b"ann" in body for body in await bodies(app) if body is not None)
+    read = await got(client, path("datasets", "d", "versions", "1"))
+    assert (read["digest"], read["erased"]) == (first["digest"], 2)
+    assert [v["erased"] for v in await items_of(client, path("datasets", "d", "versions"))] == [1, 2]
+    assert (await got(client, path("datasets", "copy", "versions", "1")))["erased"] == 1
+    found = await items(client, "d", 1)
+    assert [(i["id"], i["erased"], i["inputs"]) for i in found[:2]] == [
+        ("q0", True, {}),
+        ("q1", False, {"q": "I am bob, number 1"}),
+    ]
+    again = await erase(client, ids=["q0"])
+    assert again.json() == {"items": 0, "versions": 0}
+    entries = (await got(client, "/api/v1/audit", action="dataset.erased"))["items"]
+    assert [(e["reason"], e["details"]["items"]) for e in entries] == [("asked to", 0), ("asked to", 2)]
+
+
+async def test_runs_leave_erased_items_out_and_say_so(sqlite_client: httpx2.AsyncClient) -> None:
+    await made(sqlite_client, "datasets", "d", {"items": PEOPLE})
+    await made(sqlite_client, "endpoints", "m", {"provider": "replay", "model": "m"})
+    await made(sqlite_client, "prompts", "p", prompt("{{ q }}", variables={"q": {}}))
+    await made(sqlite_client, "suites", "s", {"dataset": "d", "endpoints": ["m"], "scorers": [{"use": "length"}]})
+    body = {"suite": "s", "candidates": [{"prompt": "p"}]}
+    before = (await sqlite_client.post("/api/v1/runs", params={"wait": 20}, json=body)).json()
+    await erase(sqlite_client, ids=["q0", "q3"])
+    after = (await sqlite_client.post("/api/v1/runs", params={"wait": 20}, json=body)).json()
+    assert (after["cells"]["planned"], after["warnings"]) == (
+        2,
+        ["2 of the dataset's items were erased and are left out"],
+    )
+    results = await items_of(sqlite_client, f"/api/v1/runs/{before['id']}/results")
+    assert {r["case"]: r["inputs"] for r in results}["q0"] == {}, "an earlier run stays readable"
+    await erase(sqlite_client, ids=["q1", "q2"])
+    assert problem(await sqlite_client.post("/api/v1/runs", json=body))[0] == 422
+
+
+async def test_what_nobody_is_meant_by_changes_nothing(sqlite_client: httpx2.AsyncClient) -> None:
+    await made(sqlite_client, "datasets", "d", {"items": PEOPLE})
+    assert problem(await erase(sqlite_client))[0] == 422
+    assert problem(await erase(sqlite_client, ids=["zz"])) == (422, "invalid-content", ["/ids"])
+    assert problem(await erase(sqlite_client, field="metadata.who"))[0] == 422
+    assert problem(await erase(sqlite_client, field="who", equals="ann")) == (422, "invalid-content", ["/field"])
+    assert problem(await erase(sqlite_client, "none", ids=["q0"]))[0] == 404
+    assert all(not i["erased"] for i in await items(sqlite_client, "d"))
+
+
+async def test_a_dataset_s_items_are_kept_as_long_as_it_says(client: httpx2.AsyncClient, app: Any) -> None:
+    await made(client, "datasets", "d", {"items": PEOPLE[:2], "retention_days": 30})
+    await made(client, "datasets", "d", {"items": PEOPLE[1:3], "retention_days": 30})
+    await made(client, "datasets", "kept", {"items": PEOPLE[2:3]})
+    sessions, now = app.litestar.state.sessions, utc_now()
+    assert await Retention(sessions, lambda: now + timedelta(days=29)).look() == 0
+    assert await Retention(sessions, lambda: now + timedelta(days=31)).look() == 2, "q2 is another dataset's too"
+    assert await Retention(sessions, lambda: now + timedelta(days=31)).look() == 0
+    assert [(i["id"], i["erased"]) for i in await items(client, "d")] == [("q1", True), ("q2", False)]
