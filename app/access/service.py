@@ -54,7 +54,8 @@ class KeyService:
             )
         )
         await self._session.flush()
-        self._note("created", key.id, {"role": new.role, "name": new.name})
+        expires = {} if new.expires_at is None else {"expires_at": new.expires_at.isoformat()}
+        self._note("created", key.id, {"role": new.role, "name": new.name, **expires})
         return KeyCreated(key.id, str(key), new.role)
 
     async def page(self, limit: int, cursor: str | None) -> Page[KeyRead]:

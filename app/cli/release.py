@@ -13,6 +13,8 @@ from app.cli.exits import Exit, UserError
 from app.cli.output import Output
 
 WAIT_S = 600.0
+SHORT_REASON = 60
+"""Characters; the timeline says a longer one only when it is not said above it."""
 STYLES = {"live": "green", "rolling_out": "cyan", "blocked": "red", "rolled_back": "red", "paused": "yellow"}
 CHANGED: dict[str, str] = {
     "approve": "Approve a release that waits for it; never your own.",
@@ -21,6 +23,12 @@ CHANGED: dict[str, str] = {
     "pause": "Stay at this share until somebody resumes.",
     "resume": "Go on with a paused rollout; what paused it is overruled.",
     "rollback": "End a rollout, or put the predecessor back.",
+}
+DECIDING = {
+    "evaluating": ("reject",),
+    "awaiting_approval": ("approve", "reject"),
+    "rolling_out": ("promote", "rollback"),
+    "paused": ("resume", "rollback"),
 }
 
 
@@ -160,6 +168,20 @@ def exit_code(found: Release) -> int:
     return found["exit_code"] or Exit.INCONCLUSIVE
 
 
+def described(found: Release) -> str:
+    """Which release it is, and where it stands."""
+    share = f" at {100 * found['share']:g} %" if found["state"] in ("rolling_out", "paused") else ""
+    return (
+        f"release {found['id']} ({found['prompt']} on {found['endpoint']}) is {found['state'].replace('_', ' ')}{share}"
+    )
+
+
+def deciding(found: Release) -> str:
+    """The commands that decide what becomes of a release that is on its way."""
+    acts = DECIDING.get(found["state"], ("show",))
+    return " or ".join(f"`promptward release {act} {found['id']}`" for act in acts)
+
+
 def show(out: Output, found: Release) -> None:
     out.styled(
         f"{found['id']}  {found['environment']}  {found['prompt']} on {found['endpoint']}: {found['state']}"
@@ -167,9 +189,11 @@ def show(out: Output, found: Release) -> None:
         STYLES.get(found["state"], ""),
     )
     out.line(f"  content   {found['bundle']}")
-    if found["reason"]:
+    verdicts = found.get("verdicts", [])
+    judged = "; ".join(f"{v['suite']}: {v['headline']}" for v in verdicts if v["exit_code"] != Exit.PASS)
+    if found["reason"] and found["reason"] != judged:
         out.line(f"  because   {found['reason']}")
-    for verdict in found.get("verdicts", []):
+    for verdict in verdicts:
         out.line(f"  evidence  {verdict['suite']} by {verdict['policy']}: {verdict['headline']} ({verdict['run']})")
     if (needed := found.get("approvals_needed")) and found["state"] == "awaiting_approval":
         given = ", ".join(approval["by"] for approval in found["approvals"]) or "nobody yet"
@@ -180,7 +204,8 @@ def show(out: Output, found: Release) -> None:
         share = "" if event["share"] is None else f"{100 * event['share']:g} %"
         moved = event["to"] if event["from"] == event["to"] else f"{event['from'] or 'new'} -> {event['to']}"
         text = f"  {event['at'][:19]}  {moved:<34} {share:>6}  {event['by']}"
-        out.line(f"{text}  {event['reason']}".rstrip())
+        said = event["reason"] == judged or (event["reason"] == found["reason"] and len(event["reason"]) > SHORT_REASON)
+        out.line(text if said else f"{text}  {event['reason']}".rstrip())
 
 
 def said_of_rollout(verdict: dict[str, Any] | None) -> list[str]:

@@ -38,8 +38,13 @@ def _holds(rule: RuleVerdict) -> bool:
     return rule.strength in ("prove", "precondition") or rule.cause != "undecided"
 
 
-def headline(verdict: Verdict) -> str:
-    """One line: the verdict and what it rests on.
+def incomplete(verdict: Verdict) -> bool:
+    """Whether something that was lost, or never came, is what holds it."""
+    return verdict.verdict == "inconclusive" and any(rule.cause == "incomplete" for rule in holds(verdict.rules))
+
+
+def headline(verdict: Verdict, trouble: str | None = None) -> str:
+    """One line: the verdict and what it rests on. `trouble`: what kept cells from their answers or scores.
 
     Only a proven no_regression is worded "no regression"; everything else that is not a fail is at most "no regression
     shown".
@@ -53,11 +58,12 @@ def headline(verdict: Verdict) -> str:
         if not sure:
             return "pass: every demand is met"
         return f"pass: no regression, {min(sure, key=lambda rule: rule.assurance or 0.0).reason}"
-    holding = list(holds(verdict.rules))
+    # What was lost comes first: nothing else is settled before it is there.
+    holding = sorted(holds(verdict.rules), key=lambda rule: rule.cause != "incomplete")
     beyond = any(rule.beyond for rule in holding)
     undecided = [rule for rule in compared if rule.verdict == "inconclusive" and rule.cause == "undecided"]
     opening = "no regression shown, " if undecided and not beyond else ""
-    reasons = "; ".join(f"{place(rule)} {rule.reason}" for rule in holding[:3])
+    reasons = "; ".join(([trouble] if trouble else []) + [f"{place(rule)} {rule.reason}" for rule in holding[:3]])
     more = f"; and {len(holding) - 3} more" if len(holding) > 3 else ""
     return f"inconclusive: {opening}{reasons}{more}"
 

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from app.access.schemas import Caller
 from app.gates.looks import Schedule, looks
-from app.gates.outcome import exit_code, headline
+from app.gates.outcome import exit_code, headline, incomplete
 from app.gates.schemas import Backtest, BacktestCreate, Evaluate, Extension, Verdict, VerdictRecord
 from app.gates.tables import VerdictRow
 from app.kit.changes import Change
@@ -68,7 +68,11 @@ class Gates:
             fresh_baseline=fresh_baseline,
         )
         verdict = await asyncio.to_thread(_decide, policy.content, gathered, asked.stage)
-        record = self._record(verdict, policy, asked, evidence, schedule)
+        trouble = None
+        if incomplete(verdict):
+            sides = [side for side in (asked.candidate, asked.baseline) if side is not None]
+            trouble = await self._runs.trouble(self._session, self._caller.project_id, *sides)
+        record = self._record(verdict, policy, asked, evidence, schedule, trouble)
         self._session.add(self._row(record, policy, evidence, schedule))
         await self._session.flush()
         self._note(record)
@@ -152,7 +156,13 @@ class Gates:
         return len(judged | {evidence.candidate.bundle})
 
     def _record(
-        self, verdict: Verdict, policy: Artifact, asked: Evaluate, evidence: RunEvidence, schedule: Schedule
+        self,
+        verdict: Verdict,
+        policy: Artifact,
+        asked: Evaluate,
+        evidence: RunEvidence,
+        schedule: Schedule,
+        trouble: str | None,
     ) -> VerdictRecord:
         content: GatePolicy = policy.content
         undecided = any(
@@ -168,7 +178,7 @@ class Gates:
             baseline=asked.baseline,
             name=evidence.name,
             exit_code=exit_code(verdict, content, asked.stage),
-            headline=headline(verdict),
+            headline=headline(verdict, trouble),
             extend=None if more is None else Extension(repeats=more),
             created_at=self._clock(),
         )

@@ -1,5 +1,6 @@
 """Gathering a release's evidence: its suites are run against what is live, and the gate judges each."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from app.runs.schemas import RunCreate
 from app.runs.service import Runs
 
 FOREVER_S = 7 * 24 * 3600.0
+SHORT = len("sha256:") + 12
+"""How much of a digest is shown."""
 
 
 class Outcome(NamedTuple):
@@ -33,6 +36,11 @@ class Outcome(NamedTuple):
     reason: str
 
 
+def runner(release: ReleaseRow) -> Caller:
+    """Whose runs an evaluation's are. Nobody else uses them before they are done."""
+    return Caller(release.project_id, release.author_key, "engineer", f"release {release.id}")
+
+
 class Evaluation:
     """One evaluation of one release. Each step is a transaction of its own: a run may take hours."""
 
@@ -41,7 +49,7 @@ class Evaluation:
     ) -> None:
         self._sessions, self._runs, self._clock = sessions, runs, clock
         self._release, self._live = release, live
-        self._caller = Caller(release.project_id, release.author_key, "engineer", f"release {release.id}")
+        self._caller = runner(release)
 
     async def run(self, asked: list[Demand], approvals: Mapping[str, int]) -> Outcome:
         """Runs every suite and asks for its verdict."""
@@ -54,7 +62,7 @@ class Evaluation:
         for demand in asked:
             before = by_suite[demand.suite.ref]
             record = await self._judge(demand, before.run or "", "c1", approvals, fresh=True)
-            found.append(_of(demand, before.run or "", record))
+            found.append(self._of(demand, before.run or "", record))
         return combined(found)
 
     async def _suite(self, demand: Demand, approvals: Mapping[str, int]) -> SuiteVerdict:
@@ -65,7 +73,7 @@ class Evaluation:
                     record = await self._judge(
                         demand, self._release.offered_run, offered.id, approvals, fresh=offered.fresh
                     )
-                    return _of(demand, self._release.offered_run, record)
+                    return self._of(demand, self._release.offered_run, record)
             return await self._made(demand, approvals)
         except DomainError as error:
             return SuiteVerdict(
@@ -82,8 +90,30 @@ class Evaluation:
                 epochs = {"c1": self._own_epoch, "baseline": self._own_epoch}
                 continue
             if record.extend is None or record.exit_code == UNFINISHED:
-                return _of(demand, run_id, record)
+                return self._of(demand, run_id, record)
             repeats = record.extend.repeats
+
+    def _of(self, demand: Demand, run_id: str, record: VerdictRecord) -> SuiteVerdict:
+        holding = list(holds(record.rules))
+        return SuiteVerdict(
+            suite=demand.suite.ref,
+            policy=demand.policy.ref,
+            run=run_id,
+            verdict_id=record.id,
+            verdict=record.verdict,
+            headline=self._named(record.headline),
+            exit_code=record.exit_code,
+            only_approvals=record.verdict == "inconclusive"
+            and bool(holding)
+            and all(rule.rule == "approvals" for rule in holding),
+        )
+
+    def _named(self, text: str) -> str:
+        """The run was asked for by digests; people know the release's parts by name and version."""
+        for part, digest in self._release.pins.items():
+            if ref := self._release.refs.get(part):
+                text = text.replace(digest, ref).replace(digest[:SHORT], ref)
+        return text
 
     @property
     def _own_epoch(self) -> str:
@@ -97,7 +127,12 @@ class Evaluation:
             baseline=baseline,
             repeats=repeats,
         )
-        started = await self._runs.create(self._caller, create, epochs)
+        creating = asyncio.ensure_future(self._runs.create(self._caller, create, epochs))
+        try:
+            started = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            await asyncio.wait([creating])  # half begun it could be neither cancelled nor finished
+            raise
         await self._runs.wait(started.id, FOREVER_S)
         return started.id
 
@@ -149,22 +184,6 @@ def combined(verdicts: list[SuiteVerdict]) -> Outcome:
     reasons = [f"{v.suite}: {v.headline}" for v in verdicts if v.exit_code != PASS]
     only_approvals = exit_code == HELD and all(v.exit_code == PASS or v.only_approvals for v in verdicts)
     return Outcome(verdicts, verdict, exit_code, only_approvals, "; ".join(reasons))
-
-
-def _of(demand: Demand, run_id: str, record: VerdictRecord) -> SuiteVerdict:
-    holding = list(holds(record.rules))
-    return SuiteVerdict(
-        suite=demand.suite.ref,
-        policy=demand.policy.ref,
-        run=run_id,
-        verdict_id=record.id,
-        verdict=record.verdict,
-        headline=record.headline,
-        exit_code=record.exit_code,
-        only_approvals=record.verdict == "inconclusive"
-        and bool(holding)
-        and all(rule.rule == "approvals" for rule in holding),
-    )
 
 
 def _aged(record: VerdictRecord) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.access.schemas import Caller
 from app.gates.outcome import HELD, PASS, UNFINISHED
 from app.kit.clock import Clock
 from app.kit.db import Sessions
@@ -19,7 +20,7 @@ from app.registry.environments import Environments, Rules
 from app.registry.service import Registry
 from app.releases import evidence
 from app.releases.deployments import Deployments
-from app.releases.evaluation import Evaluation, Outcome
+from app.releases.evaluation import Evaluation, Outcome, runner
 from app.releases.evidence import Demand
 from app.releases.repository import Repository
 from app.releases.tables import ApprovalRow, DeploymentRow, ReleaseRow
@@ -61,10 +62,12 @@ class Evaluations:
         )
         task.add_done_callback(lambda done: self._tasks.pop(key, None) if self._tasks.get(key) is done else None)
 
-    def stop(self, project_id: str, release_id: str) -> None:
-        """Nobody waits for this evaluation any more; what its run has asked for by now is kept."""
-        if task := self._tasks.get((project_id, release_id)):
+    async def stop(self, caller: Caller, row: ReleaseRow, reason: str) -> None:
+        """Ends an evaluation that nobody waits for any more, and its runs; what they have been told by now is kept."""
+        if task := self._tasks.get((row.project_id, row.id)):
             task.cancel()
+            await asyncio.wait([task])
+        await self._runs.cancel_all(caller, runner(row).actor, reason)
 
     async def wait(self, project_id: str, release_id: str, seconds: float) -> None:
         task = self._tasks.get((project_id, release_id))

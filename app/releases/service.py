@@ -13,7 +13,7 @@ from app.feedback.service import Feedback
 from app.gates.outcome import HELD, PASS
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
-from app.kit.errors import ConflictError, ForbiddenError, InvalidContentError, NotFoundError
+from app.kit.errors import ForbiddenError, InvalidContentError, NotFoundError
 from app.kit.pages import Page, encode_cursor
 from app.registry.environments import Environments, Rules
 from app.registry.lineage import Lineage
@@ -115,9 +115,7 @@ class Releases:
             shares = proposal.steps(rules, asked.rollout)
             transitions = Transitions(session, caller.project_id, caller.actor, self._clock)
             place = await transitions.repository.place(asked.environment, content.name)
-            live = None if place.live is None else await transitions.repository.release(place.live)
-            if live is not None and live.bundle == content.bundle.digest:
-                raise ConflictError(f"exactly this content is live in {asked.environment} already (release {live.id})")
+            await transitions.refuse_same(place, content.bundle.digest)
             needed = evidence.approvals_asked(rules, demanded)
             row = proposal.new_row(caller, asked, content, shares, needed, self._clock())
             transitions.take(row, place)
@@ -203,7 +201,7 @@ class Releases:
             transitions.require(row, "evaluating", "blocked", "awaiting_approval", to="rejected")
             transitions.leave(row, place)
             await transitions.move(row, "rejected", "rejected", asked.reason)
-        self._evaluations.stop(caller.project_id, release_id)
+        await self._evaluations.stop(caller, row, f"release {release_id} was rejected")
         return await self.get(caller.project_id, release_id)
 
     async def promote(self, caller: Caller, release_id: str, asked: Act, arrived: datetime) -> ReleaseRead:

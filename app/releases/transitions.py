@@ -9,7 +9,7 @@ from sqlmodel import col
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.registry.service import Registry
-from app.releases.errors import ReleaseStateError
+from app.releases.errors import AlreadyLiveError, OnItsWayError, ReleaseStateError
 from app.releases.repository import Repository
 from app.releases.schemas import SERVING, State
 from app.releases.tables import DeploymentRow, ReleaseEventRow, ReleaseRow
@@ -107,6 +107,20 @@ class Transitions:
             if release.state in ("blocked", "awaiting_approval") and release.reason:
                 why = f"{why} ({release.reason})"
             raise ReleaseStateError(f"release {release.id} cannot be {to} while {release.state}: {why}")
+
+    async def refuse_same(self, place: DeploymentRow, bundle: str) -> None:
+        """Raises `AlreadyLiveError` when exactly this content is live, and `OnItsWayError` when it is on its way."""
+        live, active = [
+            None if release_id is None else await self.repository.release(release_id)
+            for release_id in (place.live, place.active)
+        ]
+        if live is not None and live.bundle == bundle:
+            raise AlreadyLiveError(f"exactly this content is live in {place.environment} already (release {live.id})")
+        if active is not None and active.bundle == bundle:
+            raise OnItsWayError(
+                f"exactly this content is on its way to {place.environment} already: "
+                f"release {active.id} is {active.state.replace('_', ' ')}"
+            )
 
     def take(self, release: ReleaseRow, place: DeploymentRow) -> None:
         """Makes this the one release on its way; `ReleaseStateError` when another one is."""

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from app.generation.schemas import Bundle
+from app.kit.changes import Change
 from app.runs.budget import Budget
 from app.runs.judge import EndpointJudge
 from app.runs.schemas import Progress, RunStatus, VariantProgress, usd
@@ -24,7 +25,8 @@ class Live(NamedTuple):
 
 
 class ActiveRun:
-    """`pending` are the cells that have not been stored as ended, with their keys. `stopping`: no further call begins."""
+    """`pending` are the cells that have not been stored as ended, with their keys. `stopping`: no further call begins.
+    `change` is what the audit is told when the run comes to rest."""
 
     def __init__(
         self, loaded: Loaded, bundles: list[Bundle], live: Live, pending: dict[Cell, str], budget: Budget
@@ -37,6 +39,7 @@ class ActiveRun:
         self.ends_as: RunStatus = loaded.row.ends_as  # type: ignore[assignment]  # what was written was one of them
         self.reason: str | None = loaded.row.reason
         self.stopping = False
+        self.change: Change | None = None
         self.ended = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
         self.done = [0] * len(loaded.spec.variants)

@@ -178,7 +178,7 @@ class RunController(Controller):
     async def cancel(self, caller: NamedDependency[Caller], state: State, run_id: FromPath[str]) -> RunRead:
         """Stop a run: no new call from now on."""
         runs: Runs = state.runs
-        return await runs.cancel(caller.project_id, run_id)
+        return await runs.cancel(caller, run_id)
 
     @post("/{run_id:str}/resume", operation_id="resume_run", opt=WRITE, status_code=202)
     async def resume(
@@ -190,7 +190,7 @@ class RunController(Controller):
     ) -> RunRead:
         """Run what was cancelled, or lost to infrastructure."""
         runs: Runs = state.runs
-        return await runs.resume(caller.project_id, run_id, data or RunResume())
+        return await runs.resume(caller, run_id, data or RunResume())
 
     @post("/{run_id:str}/rescore", operation_id="rescore_run", opt=WRITE, status_code=202)
     async def rescore(

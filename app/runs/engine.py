@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from app.generation.service import Generation
+from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
 from app.kit.errors import DomainError
@@ -84,13 +85,16 @@ class Engine:
             ]
             await self._queue.enqueue(lane, jobs)
 
-    async def stop(self, run_id: str, ends_as: RunStatus, reason: str | None) -> None:
-        """No new call from now on; calls in flight are abandoned, and open cells end as cancelled."""
+    async def stop(self, run_id: str, ends_as: RunStatus, reason: str | None, change: Change | None = None) -> None:
+        """No new call from now on; calls in flight are abandoned, and open cells end as cancelled.
+
+        `change` is recorded with the run's end, unless something else had ended it before.
+        """
         run = self._active.get(run_id)
         if run is None:
             return
         if run.ends_as in ("done", ends_as):
-            run.ends_as, run.reason = ends_as, reason
+            run.ends_as, run.reason, run.change = ends_as, reason, run.change or change
         run.stopping = True
         await self._queue.cancel(run_id)
         if run.tasks:
@@ -178,6 +182,8 @@ class Engine:
                 await store.cancel_pending(session, run.project_id, run.id)
             await summary.keep(session, run.project_id, run.id, metrics)
             await summary.rest(session, run.project_id, run.id, run.ends_as, run.reason, self._clock())
+            if run.change is not None:
+                record(session, run.change)
         self._rests(run)
 
     async def _abandon(self, run: ActiveRun, error: Exception) -> None:

@@ -50,6 +50,7 @@ from app.runs.schemas import (
 from app.runs.spec import encode_cases
 from app.runs.store import Loaded
 from app.runs.tables import RunCasesRow, RunRow, RunVariantRow
+from app.runs.troubles import first_trouble
 
 PROGRESS_S = 0.25
 
@@ -148,16 +149,30 @@ class Runs:
                 return
             await asyncio.sleep(PROGRESS_S)
 
-    async def cancel(self, project_id: str, run_id: str) -> RunRead:
+    async def cancel(self, caller: Caller, run_id: str, reason: str = "cancelled by its user") -> RunRead:
         """No new call from now on. A run at rest stays as it is."""
         async with self._sessions() as session:
-            await self._load(session, project_id, run_id, cases=False)
-        await self._engine.stop(run_id, "cancelled", "cancelled by its user")
+            run = await self._load(session, caller.project_id, run_id, cases=False)
+        change = _change(caller, "cancelled", run_id, run.spec.suite_digest, {"suite": run.spec.suite}, reason)
+        await self._engine.stop(run_id, "cancelled", reason, change)
         async with self._sessions() as session:
-            return await self.get(session, project_id, run_id)
+            return await self.get(session, caller.project_id, run_id)
 
-    async def resume(self, project_id: str, run_id: str, asked: RunResume) -> RunRead:
+    async def cancel_all(self, caller: Caller, created_by: str, reason: str) -> None:
+        """Cancels what `created_by` has begun and what is not yet at rest."""
+        query = select(col(RunRow.id)).where(
+            col(RunRow.project_id) == caller.project_id,
+            col(RunRow.created_by) == created_by,
+            col(RunRow.status).not_in(RESTING),
+        )
+        async with self._sessions() as session:
+            found = list(await session.scalars(query))
+        for run_id in found:
+            await self.cancel(caller, run_id, reason)
+
+    async def resume(self, caller: Caller, run_id: str, asked: RunResume) -> RunRead:
         """Runs what was cancelled, and what infrastructure lost of answers and of judgements; what is there is kept."""
+        project_id = caller.project_id
         async with self._sessions.begin() as session:
             await writing(session)
             run = await self._at_rest(session, project_id, run_id)
@@ -166,6 +181,10 @@ class Runs:
             await store.reopen(session, project_id, run_id, ("cancelled", "errored"))
             await store.reopen_unjudged(session, project_id, run_id)
             run.row.status, run.row.ends_as, run.row.reason = "queued", "done", None
+            details = {"suite": run.spec.suite} | (
+                {"budget_usd": asked.budget_usd} if asked.budget_usd is not None else {}
+            )
+            _note(session, caller, "resumed", run_id, run.spec.suite_digest, details)
         await self._engine.launch(project_id, run_id)
         async with self._sessions() as session:
             return await self.get(session, project_id, run_id)
@@ -237,6 +256,10 @@ class Runs:
         )
         return await compare.evidence(session, ours, theirs, await self._cases(session, project_id, ours))
 
+    async def trouble(self, session: AsyncSession, project_id: str, *sides: str) -> str | None:
+        """What kept the first of these sides from its answers or scores, with the endpoint; None when nothing did."""
+        return await first_trouble(session, [await compare.side(session, project_id, given) for given in sides])
+
     async def _cases(self, session: AsyncSession, project_id: str, side: Side) -> list[CaseInfo]:
         entries = [Entry(case.id, case.digest, case.tags) for case in side.run.cases]
         items = await Datasets(session, project_id).some(entries)
@@ -287,16 +310,18 @@ class Runs:
 
 
 def _note(session: AsyncSession, caller: Caller, action: str, run_id: str, suite: str, details: dict[str, Any]) -> None:
-    record(
-        session,
-        Change(
-            project_id=caller.project_id,
-            actor=caller.actor,
-            action=f"run.{action}",
-            subject=f"run {run_id}",
-            after=suite,
-            details=details,
-        ),
+    record(session, _change(caller, action, run_id, suite, details))
+
+
+def _change(caller: Caller, action: str, run_id: str, suite: str, details: dict[str, Any], reason: str = "") -> Change:
+    return Change(
+        project_id=caller.project_id,
+        actor=caller.actor,
+        action=f"run.{action}",
+        subject=f"run {run_id}",
+        after=suite,
+        reason=reason,
+        details=details,
     )
 
 

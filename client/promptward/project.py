@@ -46,6 +46,12 @@ class Gates(Group[Mode]):
         page: Page[Verdict] = await self._core.json("GET", "/api/v1/gates/verdicts", params=params)
         return page
 
+    @streaming
+    async def each_verdict(self) -> AsyncGenerator[Verdict, None]:
+        """All verdicts that were given, newest first."""
+        async for item in self._core.pages("/api/v1/gates/verdicts", {}, PAGE):
+            yield item
+
     @operation
     async def verdict(self, verdict: str) -> Verdict:
         """One verdict with all its rules."""

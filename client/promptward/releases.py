@@ -1,15 +1,19 @@
 """What goes live: environments, releases, what is live, ratings, and the audit of it all."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from time import monotonic
 from typing import Any, Literal, TypedDict, Unpack
 
 from promptward.artifacts import PAGE, segment
-from promptward.core import LONG_S
+from promptward.core import LONG_S, Core
+from promptward.errors import PromptwardError
 from promptward.shapes import Page, Release
 from promptward.twin import Group, Mode, operation, streaming
 
 Part = str | Mapping[str, Any]
 Act = Literal["approve", "reject", "promote", "pause", "resume", "rollback"]
+WAIT_S = 600.0
+"""The longest that the service lets one request wait."""
 
 
 class ReleaseParts(TypedDict, total=False):
@@ -24,7 +28,18 @@ class ReleaseParts(TypedDict, total=False):
     notes: str
 
 
+class ActOptions(TypedDict, total=False):
+    """Why somebody acts. With `revision` (as read before) the act counts only if nothing has happened since; with `bundle`
+    only if the release is about exactly that content."""
+
+    reason: str
+    revision: int | None
+    bundle: str | None
+
+
 class Releases(Group[Mode]):
+    """Asked for, looked at, decided about. An act that the release does not allow now raises `release-state` (409)."""
+
     @operation
     async def create(
         self, environment: str, prompt: str, endpoint: Part, *, wait: float | None = None, **rest: Unpack[ReleaseParts]
@@ -45,6 +60,25 @@ class Releases(Group[Mode]):
         return found
 
     @operation
+    async def wait(self, release: str, timeout_s: float = WAIT_S) -> Release:
+        """The release once it is evaluated, however long the service lets one request wait.
+
+        Raises PromptwardError (`not-evaluated`) when `timeout_s` seconds were not enough; the evaluation goes on.
+        """
+        until = monotonic() + timeout_s
+        while True:
+            left = min(max(until - monotonic(), 0.0), WAIT_S)
+            path = f"/api/v1/releases/{segment(release)}"
+            found: Release = await self._core.json("GET", path, params={"wait": left}, extra_s=left)
+            if found["state"] != "evaluating":
+                return found
+            if monotonic() >= until:
+                raise PromptwardError(
+                    f"release {release} is still evaluated after {timeout_s:g} seconds; wait longer",
+                    slug="not-evaluated",
+                )
+
+    @operation
     async def list(
         self,
         *,
@@ -59,6 +93,15 @@ class Releases(Group[Mode]):
         page: Page[Release] = await self._core.json("GET", "/api/v1/releases", params=params)
         return page
 
+    @streaming
+    async def each(
+        self, *, environment: str | None = None, prompt: str | None = None, state: str | None = None
+    ) -> AsyncGenerator[Release, None]:
+        """All releases, newest first; `state` is one state, or several with commas."""
+        params = {"environment": environment, "prompt": prompt, "state": state}
+        async for item in self._core.pages("/api/v1/releases", params, PAGE):
+            yield item
+
     @operation
     async def evaluate(
         self, release: str, *, reason: str = "", run: str | None = None, wait: float | None = None
@@ -70,22 +113,47 @@ class Releases(Group[Mode]):
         return found
 
     @operation
-    async def act(
-        self,
-        release: str,
-        act: Act,
-        *,
-        reason: str = "",
-        revision: int | None = None,
-        bundle: str | None = None,
-        accept_risk: bool = False,
-    ) -> Release:
-        """Approves, rejects, promotes, pauses, resumes or rolls back. With `revision` or `bundle`, only what was read."""
-        given = {"revision": revision, "bundle": bundle} | ({"accept_risk": True} if accept_risk else {})
-        body = {"reason": reason} | {k: v for k, v in given.items() if v is not None}
-        path = f"/api/v1/releases/{segment(release)}/{act}"
-        found: Release = await self._core.json("POST", path, body=body, extra_s=LONG_S)
-        return found
+    async def approve(self, release: str, *, accept_risk: bool = False, **options: Unpack[ActOptions]) -> Release:
+        """Approves; never one's own work. With `accept_risk` and a reason, an inconclusive release is let through."""
+        return await _acted(self._core, release, "approve", options, accept_risk=accept_risk)
+
+    @operation
+    async def reject(self, release: str, **options: Unpack[ActOptions]) -> Release:
+        """Refuses a release that is not yet served."""
+        return await _acted(self._core, release, "reject", options)
+
+    @operation
+    async def promote(self, release: str, **options: Unpack[ActOptions]) -> Release:
+        """The next step of the rollout now."""
+        return await _acted(self._core, release, "promote", options)
+
+    @operation
+    async def pause(self, release: str, **options: Unpack[ActOptions]) -> Release:
+        """Stays at this share until somebody resumes."""
+        return await _acted(self._core, release, "pause", options)
+
+    @operation
+    async def resume(self, release: str, **options: Unpack[ActOptions]) -> Release:
+        """Goes on with a paused rollout; what paused it is overruled."""
+        return await _acted(self._core, release, "resume", options)
+
+    @operation
+    async def rollback(self, release: str, **options: Unpack[ActOptions]) -> Release:
+        """Ends a rollout, or puts the predecessor back."""
+        return await _acted(self._core, release, "rollback", options)
+
+    @operation
+    async def act(self, release: str, act: Act, *, accept_risk: bool = False, **options: Unpack[ActOptions]) -> Release:
+        """The act of that name, for programs that are told which."""
+        return await _acted(self._core, release, act, options, accept_risk=accept_risk)
+
+
+async def _acted(core: Core, release: str, act: Act, options: ActOptions, *, accept_risk: bool = False) -> Release:
+    body: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if accept_risk:
+        body["accept_risk"] = True
+    found: Release = await core.json("POST", f"/api/v1/releases/{segment(release)}/{act}", body=body, extra_s=LONG_S)
+    return found
 
 
 class Environments(Group[Mode]):
@@ -127,6 +195,23 @@ class Feedback(Group[Mode]):
         """Up to 1,000 ratings; all are kept, or none."""
         kept: dict[str, Any] = await self._core.json("POST", "/api/v1/feedback", body=[*ratings])
         return kept
+
+    @operation
+    async def list(
+        self,
+        prompt: str | None = None,
+        *,
+        release: str | None = None,
+        signal: str | None = None,
+        history: bool = False,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[dict[str, Any]]:
+        """One page of ratings, newest first; with `history` also those that their raters replaced."""
+        given = {"prompt": prompt, "release": release, "signal": signal, "history": history}
+        params = {**given, "limit": limit, "cursor": cursor}
+        page: Page[dict[str, Any]] = await self._core.json("GET", "/api/v1/feedback", params=params)
+        return page
 
     @streaming
     async def each(
@@ -174,6 +259,15 @@ class Audit(Group[Mode]):
         params = {"action": action, "subject": subject, "actor": actor, "limit": limit, "cursor": cursor}
         page: Page[dict[str, Any]] = await self._core.json("GET", "/api/v1/audit", params=params)
         return page
+
+    @streaming
+    async def each(
+        self, *, action: str | None = None, subject: str | None = None, actor: str | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Every change, newest first."""
+        params = {"action": action, "subject": subject, "actor": actor}
+        async for item in self._core.pages("/api/v1/audit", params, PAGE):
+            yield item
 
     @operation
     async def verify(self) -> dict[str, Any]:

@@ -73,6 +73,12 @@ class Runs(Group[Mode]):
         page: Page[RunSummary] = await self._core.json("GET", "/api/v1/runs", params=params)
         return page
 
+    @streaming
+    async def each(self, *, status: str | None = None, suite: str | None = None) -> AsyncGenerator[RunSummary, None]:
+        """All runs, newest first."""
+        async for item in self._core.pages("/api/v1/runs", {"status": status, "suite": suite}, PAGE):
+            yield item
+
     @operation
     async def get(self, run: str) -> Run:
         found: Run = await self._core.json("GET", _path(run))

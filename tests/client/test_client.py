@@ -1,28 +1,16 @@
 """The client against the service itself."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from promptward import AsyncClient, Client, PromptwardError
-from promptward.asgi import StreamingASGITransport
-
-from tests.conftest import TOKEN, settings_for, started
 
 NAME = "docs/answer"
 
 
 def prompt(text: str) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}], "variables": {"question": {"type": "string"}}}
-
-
-@pytest.fixture
-async def api(tmp_path: Path, sqlite_url: str) -> AsyncIterator[AsyncClient]:
-    async with started(settings_for(tmp_path / "home", sqlite_url)) as app:
-        transport = StreamingASGITransport(app)
-        async with AsyncClient("http://test", TOKEN, transport=transport) as client:
-            yield client
 
 
 async def test_the_life_of_a_prompt(api: AsyncClient) -> None:

@@ -9,7 +9,7 @@ from promptward import AsyncClient, PromptwardError
 from app.cli.artifacts import label as label_command
 from app.cli.command import Session
 from app.cli.demo.stage import Stage
-from app.cli.ship import Asked, shipped
+from app.cli.ship import Asked, only, shipped
 
 PROMPT, ENVIRONMENT = "docs/answer", "production"
 PROMPT_FILE = "prompts/docs/answer.prompt.yaml"
@@ -31,7 +31,7 @@ class _Connected(Session):
 async def door(session: Session, stage: Stage) -> dict[str, Any]:
     """Three ways round the release are refused, then `ship` opens it, and the official client gets an answer."""
     refusals = [await refused(stage, way) for way in ("rest", "cli", "sync")]
-    [release] = await shipped(session, stage.client, stage.files, Asked(ENVIRONMENT))
+    release = only(await shipped(session, stage.client, stage.files, Asked(ENVIRONMENT)))
     async with stage.openai() as client:
         answer = await client.chat.completions.create(
             model=f"{PROMPT}@{ENVIRONMENT}",

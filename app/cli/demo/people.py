@@ -6,7 +6,7 @@ from typing import Any
 from app.cli.command import Session
 from app.cli.demo.door import ENVIRONMENT, PROMPT, PROMPT_FILE
 from app.cli.demo.stage import Stage
-from app.cli.ship import Asked, shipped
+from app.cli.ship import Asked, only, shipped
 
 BETTER_FILE = "prompts/docs/answer-better.prompt.yaml"
 PEOPLE = 150
@@ -20,7 +20,8 @@ CONTENT = {"baseline": 17, "candidate": 11}
 async def people(session: Session, stage: Stage) -> dict[str, Any]:
     """600 simulated ratings through the API. Nothing here decides but the rollout rules of the example's policy."""
     client = stage.client
-    [release] = await shipped(session, client, with_better(stage.files), Asked(ENVIRONMENT, notes="a better wording"))
+    better = Asked(ENVIRONMENT, notes="a better wording")
+    release = only(await shipped(session, client, with_better(stage.files), better))
     asked = [item["inputs"]["question"] async for item in client.datasets.items("docs-questions", "latest")]
     crowd = await served(stage, release["id"], asked)
     paused_after = stuffed_effect = None

@@ -104,6 +104,31 @@ async def test_keys_environments_and_verdicts_are_in_it_without_secrets(client: 
     assert made[2]["after"] == (await client.get("/api/v1/environments/staging")).json()["digest"]
 
 
+async def test_a_key_that_expires_is_written_down_with_its_end(client: httpx2.AsyncClient) -> None:
+    body = {"role": "ci", "name": "pipeline", "expires_at": "2100-01-01T00:00:00Z"}
+    await client.post("/api/v1/keys", json=body)
+    [entry] = await entries(client)
+    assert entry["details"] == {"role": "ci", "name": "pipeline", "expires_at": "2100-01-01T00:00:00+00:00"}
+    assert (await verify(client))["ok"] is True
+
+
+@on_both
+async def test_a_name_that_is_archived_and_used_again_is_written_down_both_times(client: httpx2.AsyncClient) -> None:
+    file = {"path": "prompts/ask.prompt.yaml", "text": "messages: [{role: user, content: hello}]\n"}
+    manifest = {"path": "promptward.yaml", "text": "project: x\n"}
+    for files in ([manifest, file], [manifest], [manifest, file], [manifest, file]):
+        body = {"mode": "apply", "files": files, "prune": True, "message": "as in the files"}
+        assert (await client.post("/api/v1/sync", json=body)).status_code == 200
+    made, archived, used = await entries(client)
+    assert (made["action"], archived["action"], used["action"]) == (
+        "prompt.versioned",
+        "prompt.archived",
+        "prompt.unarchived",
+    )
+    assert (archived["before"], archived["after"]) == (made["after"], None)
+    assert (used["before"], used["after"], used["reason"]) == (None, made["after"], "as in the files")
+
+
 @on_both
 async def test_changes_at_once_make_one_chain_without_gap(client: httpx2.AsyncClient) -> None:
     answers = await asyncio.gather(*(version(client, f"ask{n}") for n in range(30)))

@@ -94,6 +94,83 @@ def test_ship_ends_like_check(cli: Run, shop: Path) -> None:
     assert "approvals 0 of 1 (nobody yet)" in waiting.stdout
 
 
+def test_ship_names_another_release_that_is_rolling_out_beside_what_is_live(cli: Run, shop: Path) -> None:
+    cli("ship")
+    made = parsed(cli("release", "create", "ask@1", "--endpoint", "also", "--step", "0.2", "--json").stdout)
+    again = cli("ship")
+    assert again.exit_code == 3
+    assert "ask@1 on good is live in production already, but" in again.stdout
+    assert f"release {made['id']} (ask@1 on also@1) is rolling out at 20 %" in again.stdout
+    assert f"`promptward release promote {made['id']}` or `promptward release rollback {made['id']}`" in again.stdout
+    [told] = parsed(cli("ship", "--json").stdout)["prompts"]
+    assert (told["outcome"], told["other"], told["release"]) == ("held", made["id"], None)
+    cli("release", "rollback", made["id"])
+    assert (cli("ship").exit_code, cli("ship").stdout) == (0, "ask@1 on good is live in production already\n")
+
+
+def test_ship_of_what_is_rolling_out_is_about_that_release(cli: Run, shop: Path) -> None:
+    cli("ship")
+    change(shop, "policy: strict}}", "policy: strict}}\n    rollout: {steps: [0.2]}")
+    first = parsed(cli("ship", "--endpoint", "also", "--json").stdout)
+    assert [(p["outcome"], p["code"]) for p in first["prompts"]] == [("released", 0)]
+    again = cli("ship", "--endpoint", "also", "--json")
+    assert again.exit_code == 0
+    found = parsed(again.stdout)
+    assert [(p["outcome"], p["release"]) for p in found["prompts"]] == [("on_its_way", first["releases"][0]["id"])]
+    assert [(r["state"], r["share"]) for r in found["releases"]] == [("rolling_out", 0.2)]
+    cli("release", "pause", first["releases"][0]["id"])
+    assert cli("ship", "--endpoint", "also").exit_code == 3
+    assert len(parsed(cli("release", "list", "--json").stdout)["items"]) == 2
+
+
+def test_a_prompt_that_is_refused_keeps_no_other_from_being_shipped(cli: Run, shop: Path) -> None:
+    text = (shop / "prompts" / "ask.prompt.yaml").read_text()
+    for name in ("beg", "pray"):
+        (shop / "prompts" / f"{name}.prompt.yaml").write_text(text)
+    (shop / "datasets" / "empty.suite.yaml").write_text(
+        "dataset: questions\nscorers: [{use: exact_match, name: right}]\n"
+    )
+    rules = "{suites: [checks], policy: strict}"
+    change(shop, f"prompts: {{ask: {rules}}}", f"prompts: {{ask: {rules}, beg: {rules}, pray: {rules}}}")
+    cli("ship", "ask")
+    held = parsed(cli("release", "create", "ask@1", "--endpoint", "also", "--step", "0.2", "--json").stdout)
+    change(
+        shop,
+        "messages: [{role: user, content: '{{ question }}'}]",
+        "messages: [{role: user, content: 'So {{ question }}'}]",
+        "prompts/ask.prompt.yaml",
+    )
+    found = cli("ship")
+    assert found.exit_code == 3, found.stderr
+    assert "ask@2 on good was not asked for: release" in found.stdout
+    assert f"`promptward release rollback {held['id']}`" in found.stdout
+    assert "beg@1 on good@1: live" in found.stdout
+    assert "pray@1 on good@1: live" in found.stdout
+    change(shop, "beg: {suites: [checks], policy: strict}", "beg: {suites: [empty], policy: strict}")
+    mixed = cli("ship")
+    assert mixed.exit_code == 2
+    assert "error: beg@1: no suite of 'beg' names an endpoint" in mixed.stderr
+    assert "pray@1 on good is live in production already" in mixed.stdout
+    failing = parsed(cli("ship", "--endpoint", "bad", "--json").stdout)["prompts"]
+    assert [(p["prompt"], p["outcome"], p["code"]) for p in failing] == [
+        ("ask@2", "held", 3),
+        ("beg@1", "released", 1),
+        ("pray@1", "released", 1),
+    ]
+    assert cli("ship", "--endpoint", "bad").exit_code == 1
+
+
+def test_a_long_reason_is_said_once(cli: Run, shop: Path) -> None:
+    made = parsed(cli("ship", "--endpoint", "bad", "--json").stdout)["releases"][0]
+    headline = made["verdicts"][0]["headline"]
+    assert headline in made["reason"]
+    shown = cli("release", "show", made["id"]).stdout
+    assert shown.count(headline) == 1
+    reason = "a word about it that is long enough to be read only once, which is all that it needs"
+    cli("release", "reject", made["id"], "--reason", reason)
+    assert cli("release", "show", made["id"]).stdout.count(reason) == 1
+
+
 def test_a_release_is_steered_by_hand(cli: Run, shop: Path) -> None:
     cli("ship", "--wait")
     made = parsed(cli("release", "create", "ask@1", "--endpoint", "also", "--step", "0.2", "--wait", "--json").stdout)

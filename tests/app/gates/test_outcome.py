@@ -87,3 +87,18 @@ def test_the_place_names_slice_and_endpoint() -> None:
 def test_a_long_list_of_reasons_is_cut() -> None:
     rules = [{"metric": f"m{i}", "floor": 0.5} for i in range(6)]
     assert headline(verdict(SAME, *rules)).endswith("; and 3 more")
+
+
+def test_what_was_lost_is_said_before_what_is_undecided() -> None:
+    lost = {"metric": "other", "floor": 0.5}
+    shown = scored(pass_fail(30, 0.8), passed=True)
+    half = scored(np.where(np.arange(30) < 15, NAN, 1.0))
+    given = evidence(
+        side("c", {("correct", "gpt"): shown, ("other", "gpt"): half}),
+        side("b", {("correct", "gpt"): shown, ("other", "gpt"): scored(np.ones(30))}),
+        metrics=(Metric("correct"), Metric("other")),
+    )
+    line = headline(verdict(given, NO_REGRESSION, lost), "first error: endpoint 'down' cannot be reached")
+    assert line.startswith("inconclusive: ")
+    assert line.index("endpoint 'down' cannot be reached") < line.index("other: lost") < line.index("correct: ")
+    assert "endpoint" not in headline(verdict(given, NO_REGRESSION, lost))

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.app.releases.conftest import POLICY, Door, Keys
+from tests.app.releases.conftest import CASES, POLICY, Door, Keys
+from tests.app.runs.endpoint import endpoint
+from tests.benchmarks.run_engine import free_port
 from tests.conftest import on_both
 
 
@@ -92,6 +94,7 @@ async def test_what_is_live_is_not_released_again(door: Door) -> None:
     await door.build()
     await door.release()
     problem = await door.release(status=409)
+    assert (problem["type"], problem["status"]) == ("urn:promptward:already-live", 409)
     assert "live in production already" in problem["detail"]
 
 
@@ -375,3 +378,75 @@ async def test_releases_are_listed_newest_first_and_filtered(door: Door) -> None
     assert [r["id"] for r in blocked["items"]] == [made[2]["id"], made[0]["id"]]
     await door.get("/releases", 400, state="unknown")
     await door.get("/releases/rel_00000000000000000000000000000000", 404)
+
+
+async def test_what_is_rejected_asks_its_models_nothing_more(door: Door) -> None:
+    await door.build()
+    async with endpoint(latency_s=0.2) as slow:
+        content = {
+            "provider": "compatible",
+            "base_url": slow.base_url,
+            "model": "m",
+            "limits": {"max_concurrency": 4},
+        }
+        await door.make("endpoints", "slow", content)
+        release = await door.release("slow", wait=0)
+        await slow.reached(4)
+        [run] = (await door.get("/runs"))["items"]
+        assert run["status"] == "running"
+        assert (await door.act(release, "reject", reason="a mistake"))["state"] == "rejected"
+        stopped = await door.get(f"/runs/{run['id']}")
+        assert (stopped["status"], stopped["reason"]) == ("cancelled", f"release {release['id']} was rejected")
+        asked = slow.calls
+        await asyncio.sleep(0.5)
+        assert slow.calls == asked < CASES
+    [entry] = (await door.get("/audit", action="run.cancelled"))["items"]
+    assert (entry["subject"], entry["actor"]) == (f"run {run['id']}", "local (local)")
+    assert (await door.read(release))["state"] == "rejected"
+
+
+@on_both
+async def test_an_endpoint_that_cannot_be_reached_is_named_with_the_reason(door: Door) -> None:
+    await door.build()
+    address = f"http://127.0.0.1:{free_port()}/v1"
+    await door.make("endpoints", "down", {"provider": "compatible", "base_url": address, "model": "m"})
+    release = await door.release("down")
+    assert (release["state"], release["exit_code"]) == ("blocked", 4)
+    headline = release["verdicts"][0]["headline"]
+    assert headline.startswith("inconclusive: first error: ")
+    assert "'down@1'" in headline
+    assert f"{address} refuses connections" in headline
+    assert "sha256" not in headline
+    assert headline in release["reason"]
+
+
+async def test_a_judge_that_cannot_be_reached_is_named_with_the_reason(door: Door) -> None:
+    await door.build()
+    address = f"http://127.0.0.1:{free_port()}/v1"
+    await door.make("endpoints", "referee", {"provider": "compatible", "base_url": address, "model": "m"})
+    rubric = {
+        "instructions": "Is {{ output }} right?",
+        "endpoint": "referee",
+        "labels": {"no": 0, "yes": 1},
+    }
+    await door.make("rubrics", "rightness", rubric)
+    scorers = [
+        {"use": "exact_match", "name": "right"},
+        {"use": "rubric", "name": "judged", "args": {"rubric": "rightness"}},
+    ]
+    await door.suite(scorers=scorers)
+    await door.policy(rules=[*POLICY["rules"], {"metric": "judged", "floor": 0.5}])
+    headline = (await door.release())["verdicts"][0]["headline"]
+    assert headline.startswith("inconclusive: first error: ")
+    assert "'good@1'" in headline
+    assert "'referee'" in headline
+
+
+async def test_the_same_content_is_not_put_on_its_way_twice(door: Door) -> None:
+    await door.build()
+    await door.release()
+    release = await door.release("also", rollout={"steps": [0.2]})
+    problem = await door.release("also", status=409)
+    assert problem["type"] == "urn:promptward:release-on-its-way"
+    assert f"release {release['id']} is rolling out" in problem["detail"]
+    assert (await door.release("alike", status=409))["type"] == "urn:promptward:release-state"

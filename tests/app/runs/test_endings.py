@@ -156,6 +156,26 @@ async def test_a_run_at_rest_is_not_cancelled_and_one_at_work_is_not_resumed(
     await sqlite_project.rest(run_id)
 
 
+async def test_cancelling_and_resuming_are_written_down_once_each(project: Project, asked: Endpoint) -> None:
+    asked.latency_s = 0.2
+    await project.suite(asked, 20, limits={"max_concurrency": 4})
+    run_id = await project.begin()
+    await asked.reached(4)
+    await asyncio.gather(*(project.act(run_id, "cancel") for _ in range(2)))
+    await project.act(run_id, "cancel")
+    asked.latency_s = 0.0
+    await project.act(run_id, "resume", budget_usd=2)
+    await project.rest(run_id)
+    entries = (await project.get("/api/v1/audit", action="run"))["items"]
+    assert [(e["action"], e["reason"]) for e in reversed(entries)] == [
+        ("run.created", ""),
+        ("run.cancelled", "cancelled by its user"),
+        ("run.resumed", ""),
+    ]
+    assert {e["subject"] for e in entries} == {f"run {run_id}"}
+    assert entries[0]["details"] == {"suite": "checks@1", "budget_usd": 2.0}
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_counts_add_up_whatever_happens(sqlite_project: Project, asked: Endpoint, seed: int) -> None:
     rng = random.Random(seed)

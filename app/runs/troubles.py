@@ -1,0 +1,53 @@
+"""What kept a side from its answers or its scores, in one sentence."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.runs.compare import Side
+from app.runs.tables import RunCellRow, RunScoreRow
+
+LONGEST = 300
+
+
+async def first_trouble(session: AsyncSession, sides: list[Side]) -> str | None:
+    """The first lost answer of the first side that has one, else the first lost score, else why the run ended early."""
+    for table in (RunCellRow, RunScoreRow):
+        for side in sides:
+            if (found := await _first(session, side, table)) is not None:
+                return f"first error: {found}"
+    for side in sides:
+        row = side.run.row
+        if row.status != "done" and row.reason:
+            return f"run {row.id} ended early ({row.status}): {_short(row.reason)}"
+    return None
+
+
+async def _first(session: AsyncSession, side: Side, table: Any) -> str | None:
+    lost = "errored" if table is RunCellRow else "error"
+    query = (
+        select(table.variant_no, table.error)
+        .where(
+            col(table.project_id) == side.run.row.project_id,
+            col(table.run_id) == side.run.row.id,
+            col(table.variant_no).in_(side.variants),
+            col(table.status) == lost,
+            col(table.error).is_not(None),
+        )
+        .order_by(col(table.case_no), col(table.repeat), col(table.variant_no))
+        .limit(1)
+    )
+    found = (await session.execute(query)).first()
+    if found is None:
+        return None
+    number, error = found
+    endpoint = side.endpoint(number)
+    # A judge's error names the judge's endpoint; the endpoint under test says where.
+    return _short(error if endpoint in error else f"endpoint {endpoint!r}: {error}")
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= LONGEST else flat[: LONGEST - 1] + "…"
