@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 from promptward.artifacts import KINDS
+from promptward.shapes import VersionSummary
 
 from app.cli.command import Session, common
 from app.cli.exits import UserError
@@ -30,14 +31,33 @@ def named(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("query", required=False)
 @click.option("--tag", help="Only those with this tag.")
 @click.option("--label", help="Only those with this label.")
+@click.option("--owner", help="Only this owner's.")
+@click.option("--folder", help="Only those in this folder: what stands before a slash in names.")
+@click.option("--archived", is_flag=True, help="Those that were archived instead.")
+@click.option(
+    "--sort", default="name", show_default=True, help="name, created_at or updated_at; - before it: downwards."
+)
 @common
-async def list_(session: Session, kind: str, query: str | None, tag: str | None, label: str | None) -> None:
+async def list_(
+    session: Session,
+    kind: str,
+    query: str | None,
+    tag: str | None,
+    label: str | None,
+    owner: str | None,
+    folder: str | None,
+    archived: bool,
+    sort: str,
+) -> None:
     """List or search the artifacts of a kind.
 
     KIND is one of prompts, rag-configs, tool-configs, endpoints, datasets, suites, rubrics, gate-policies.
     """
     async with session.client() as client:
-        found = [a async for a in client.artifacts(kind).each(query, tag=tag, label=label)]
+        chosen = client.artifacts(kind).each(
+            query, tag=tag, label=label, owner=owner, folder=folder, archived=archived, sort=sort
+        )
+        found = [artifact async for artifact in chosen]
     session.out.data(found)
     rows = [
         [a["name"], a["version"], short(a["digest"]), [f"{k}={v}" for k, v in a["labels"].items()], a["description"]]
@@ -88,7 +108,17 @@ async def history(session: Session, kind: str, name: str, label: str | None) -> 
             return
         found = [v async for v in artifacts.each_version(name)]
     session.out.data(found)
-    rows = [[v["version"], short(v["digest"]), v["labels"], v["created_at"], v["author"], v["message"]] for v in found]
+    rows = [
+        [
+            v["version"],
+            short(v["digest"]),
+            v["labels"],
+            made_at(v),
+            v["source"].get("author", v["author"]),
+            v["message"],
+        ]
+        for v in found
+    ]
     session.out.table([">version", "digest", "labels", "created at", "author", "message"], rows)
 
 
@@ -128,3 +158,61 @@ async def label(
         moved = await artifacts.label(name, label, int(version) if version.isdigit() else version, reason=reason)
     session.out.data(moved)
     session.out.line(f"{name}@{label} is now version {moved['version']}")
+
+
+def made_at(version: VersionSummary) -> str:
+    """When a version was made: of an imported one, where it came from."""
+    return str(version["source"].get("date", version["created_at"]))
+
+
+@click.command()
+@kind_argument
+@click.argument("reference")
+@click.option("--transitive", is_flag=True, help="Also what its dependencies depend on.")
+@common
+async def lineage(session: Session, kind: str, reference: str, transitive: bool) -> None:
+    """Show what a version is made of, and what was made of it, run with it or released with it."""
+    name, ref = split(reference)
+    async with session.client() as client:
+        artifacts = client.artifacts(kind)
+        below = await artifacts.dependencies(name, ref or "latest", transitive=transitive)
+        above = await artifacts.dependents(name, ref or "latest")
+    session.out.data({"dependencies": below["items"], "dependents": above["items"], "used_by": above["used_by"]})
+    out = session.out
+    out.line(f"{name} refers to")
+    rows = [[d["kind"], (d["versions"] or [short(d["digest"])])[0], d["path"], d["depth"]] for d in below["items"]]
+    out.table(["kind", "version", "at", ">depth"], rows)
+    out.line(f"{name} is referred to by")
+    rows = [[d["kind"], f"{d['name']}@{d['version']}", d["path"], d["created_at"]] for d in above["items"]]
+    out.table(["kind", "version", "at", "made at"], rows)
+    if above["next_cursor"] is not None:
+        out.note("only the first versions are shown; the API has all")
+    used = above["used_by"]
+    newest = {
+        noun: f"{used[noun]['count']}  {', '.join(used[noun]['newest'][:3])}".strip() for noun in ("runs", "releases")
+    }
+    out.fields([("labels", used["labels"] or None), ("environments", used["environments"] or None), *newest.items()])
+
+
+@click.command()
+@named
+@click.option("--reason", help="Why; kept in the audit.")
+@common
+async def archive(session: Session, kind: str, name: str, reason: str | None) -> None:
+    """Take a name out of lists. Its versions stay, and references to them resolve."""
+    async with session.client() as client:
+        await client.artifacts(kind).archive(name, reason=reason)
+    session.out.data({"name": name, "archived": True})
+    session.out.line(f"archived {name}; `promptward restore {kind} {name}` brings it back")
+
+
+@click.command()
+@named
+@click.option("--reason", help="Why; kept in the audit.")
+@common
+async def restore(session: Session, kind: str, name: str, reason: str | None) -> None:
+    """Bring an archived name back into use."""
+    async with session.client() as client:
+        found = await client.artifacts(kind).restore(name, reason=reason)
+    session.out.data(found)
+    session.out.line(f"{name} is in use again, at version {found['version']}")

@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from app.cli import git
 from app.cli.exits import UserError
 from app.cli.project import File, folders_of, packed, wanted
 
@@ -27,7 +28,7 @@ def merge_base(root: Path, base: str | None) -> GitBaseline | None:
     On the main branch itself with nothing changed it is the commit before the last. None when the folder is not in a git
     repository or has no earlier commit: then there is nothing to compare with. Raises `UserError` when `base` is unknown.
     """
-    if _git(root, "rev-parse", "--verify", "--quiet", "HEAD") is None:
+    if git.run(root, "rev-parse", "--verify", "--quiet", "HEAD") is None:
         if base is not None:
             raise UserError(f"--base {base}: {root} is not in a git repository with a commit")
         return None
@@ -38,10 +39,10 @@ def merge_base(root: Path, base: str | None) -> GitBaseline | None:
         raise UserError(
             f"--base {branch}: git knows no such commit; fetch it first (a shallow clone lacks it: fetch-depth: 0)"
         )
-    commit = _git(root, "merge-base", "HEAD", branch)
+    commit = git.run(root, "merge-base", "HEAD", branch)
     if commit is None:
         raise UserError(f"HEAD and {branch} share no commit; fetch the whole history (fetch-depth: 0), or name --base")
-    if commit == _commit(root, "HEAD") and not _git(root, "status", "--porcelain", "--", "."):
+    if commit == _commit(root, "HEAD") and not git.run(root, "status", "--porcelain", "--", "."):
         commit = _commit(root, "HEAD~1")
         if commit is None:
             return None
@@ -66,16 +67,7 @@ def save(path: Path, files: list[File]) -> None:
 
 
 def _commit(root: Path, name: str) -> str | None:
-    return _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints; None when it refuses or is not installed."""
-    try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return git.run(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
 
 
 def _files_at(root: Path, commit: str) -> list[File]:

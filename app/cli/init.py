@@ -1,14 +1,24 @@
 """`promptward init`: a small project that runs offline, to start from."""
 
+import base64
 from pathlib import Path
+from typing import Any
 
 import click
 
 from app.cli.command import Session, common
 from app.cli.exits import UserError
+from app.cli.import_ import collected, show_losses
+from app.settings import PROJECT_FILE
 
 STARTER = Path(__file__).parent / "starter"
-SOURCES = ("promptfoo", "langfuse", "openai", "prompts")
+SOURCES = {"promptfoo": "promptfoo", "langfuse": "langfuse", "openai": "openai", "prompts": "text"}
+"""What `--from` takes, and the format that it is."""
+NEXT_IMPORTED = """\
+Next:
+  promptward sync --plan     # what these files would make
+  promptward sync            # makes the first versions
+  promptward list suites     # then: promptward run SUITE --candidate prompt=NAME,endpoint=NAME"""
 NEXT = """\
 Next:
   promptward devmodel                                          # in another terminal: answers offline
@@ -18,27 +28,54 @@ Next:
 
 
 @click.command()
-@click.option("--from", "source", type=click.Choice(SOURCES), help="Import what another tool left; not available yet.")
+@click.option("--from", "source", type=click.Choice(SOURCES), help="Make it of what another tool left.")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[PATH]...")
 @common
-async def init(session: Session, source: str | None) -> None:
-    """Write promptward.yaml, a prompt, a dataset and a suite into this folder. Nothing is overwritten."""
-    if source is not None:
-        raise UserError(
-            f"--from {source} is not available yet; run `promptward init` and move your prompts into prompts/"
-        )
-    files = sorted(path.relative_to(STARTER) for path in STARTER.rglob("*") if path.is_file())
+async def init(session: Session, source: str | None, paths: tuple[Path, ...]) -> None:
+    """Write promptward.yaml, a prompt, a dataset and a suite into this folder. Nothing is overwritten.
+
+    With --from, the project is made of what is found at PATH (by default in this folder): promptfoo configs, Langfuse exports,
+    OpenAI prompt objects, or text and Markdown files as prompts.
+    """
     folder = Path.cwd()
-    if taken := [str(file) for file in files if (folder / file).exists()]:
+    losses: list[dict[str, Any]] = []
+    if source is None:
+        if paths:
+            raise UserError("a PATH goes with --from")
+        found = sorted(path for path in STARTER.rglob("*") if path.is_file())
+        files = {path.relative_to(STARTER).as_posix(): path.read_bytes() for path in found}
+    else:
+        files, losses = await _imported(session, source, list(paths) or [folder])
+    if taken := [file for file in files if (folder / file).exists()]:
         raise UserError(f"{', '.join(taken)} exists in {folder} already; run init in another folder")
     try:
-        for file in files:
+        for file, data in files.items():
             target = folder / file
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as new:
-                new.write((STARTER / file).read_bytes())
+                new.write(data)
     except OSError as error:
         raise UserError(f"{error.filename} cannot be written: {error.strerror}") from error
-    session.out.data({"folder": str(folder), "files": [str(file) for file in files]})
+    session.out.data({"folder": str(folder), "files": list(files), "losses": losses})
     for file in files:
         session.out.line(f"wrote {file}")
-    session.out.note(NEXT)
+    show_losses(session.out, losses)
+    session.out.note(NEXT if source is None else NEXT_IMPORTED)
+
+
+async def _imported(session: Session, source: str, paths: list[Path]) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+    sent, form = collected(SOURCES[source], paths)
+    async with session.client() as client:
+        result = await client.import_(form, sent, "files")
+    files = {
+        file["path"]: file["text"].encode() if file["text"] is not None else base64.b64decode(file["base64"])
+        for file in result["files"]
+    }
+    if not files:
+        raise UserError(
+            f"nothing in {paths[0]} could be taken over: {'; '.join(x['what'] for x in result['losses'][:3])}"
+        )
+    files.setdefault(
+        PROJECT_FILE, b"# Endpoints, gate policies and environments; see docs/concepts.md\nendpoints: {}\n"
+    )
+    return dict(sorted(files.items(), key=lambda file: (file[0] != PROJECT_FILE, file[0]))), result["losses"]

@@ -1,23 +1,15 @@
-"""`promptward results`, `compare` and `export`: reading a run."""
-
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, cast
+"""`promptward results` and `compare`: reading a run."""
 
 import click
-from promptward.runs import ExportFormat, Filters
+from promptward.runs import Filters
 from promptward.shapes import Result
 
 from app.cli.command import Session, common
-from app.cli.exits import UserError
 from app.cli.output import Output, shown
 from app.cli.run_report import PAIRED_COLUMNS, paired_row
 
 TEXT = 70
 FLIPS = 30
-FORMATS = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 run_argument = click.argument("run_id", metavar="RUN")
 
@@ -93,38 +85,6 @@ async def compare(session: Session, run_id: str, candidate: str | None, baseline
     out.line(f"{found['candidate']} against {found['baseline']}")
     out.table(["slice", *PAIRED_COLUMNS], [[m["slice"] or "all", *paired_row(m)] for m in metrics])
     _flips(out, [[f["case"], f["metric"], f["from"], f["to"], f["candidate"], f["baseline"]] for f in found["flips"]])
-
-
-@click.command()
-@run_argument
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@common
-async def export(session: Session, run_id: str, file: Path) -> None:
-    """Write all cells of a run to FILE: .jsonl, .csv or .parquet."""
-    kind = FORMATS.get(file.suffix.lower())
-    if kind is None:
-        raise UserError(f"{file}: the ending says the format; use {', '.join(FORMATS)}")
-    size = 0
-    async with session.client() as client:
-        with _replacing(file) as target:
-            async for piece in client.runs.export(run_id, cast("ExportFormat", kind)):
-                size += target.write(piece)
-    session.out.data({"file": str(file), "format": kind, "bytes": size})
-    session.out.line(f"wrote {file} ({size:,} bytes)")
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the name of `file` once it is whole."""
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as target:
-            yield target
-        unfinished.replace(file)
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _flips(out: Output, rows: list[list[object]]) -> None:

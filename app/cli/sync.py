@@ -3,6 +3,7 @@
 import click
 from promptward.shapes import SyncResult
 
+from app.cli import git
 from app.cli.command import Session, common
 from app.cli.exits import Exit, UserError
 from app.cli.output import Output
@@ -20,7 +21,7 @@ DONE = {"create": "created", "update": "updated", "archive": "archived", "confli
 @click.option("--prune", is_flag=True, help="Archive what an earlier sync made and whose file is gone.")
 @click.option("--force", is_flag=True, help="Overwrite what was changed outside of the files.")
 @click.option("--message", default="", help="Kept with each new version.")
-@click.option("--commit", help="The commit that the files come from; kept with each new version.")
+@click.option("--commit", help="The commit that the files come from (by default git's); kept with each new version.")
 @common
 async def sync(
     session: Session, plan: bool, exit_code: bool, prune: bool, force: bool, message: str, commit: str | None
@@ -28,10 +29,16 @@ async def sync(
     """Bring the project's files into the registry, all or nothing."""
     if exit_code and not plan:
         raise UserError("--exit-code goes with --plan")
-    files = [file.payload() for file in project_files(find_root())]
+    root = find_root()
+    files = [file.payload() for file in project_files(root)]
     async with session.client() as client:
         result = await client.sync(
-            files, "plan" if plan else "apply", prune=prune, force=force, message=message, commit=commit
+            files,
+            "plan" if plan else "apply",
+            prune=prune,
+            force=force,
+            message=message,
+            commit=commit or git.commit_of(root),
         )
     session.out.data(result)
     _show(session.out, result, PLANNED if plan else DONE)

@@ -46,8 +46,15 @@ class Artifacts(Group[Mode]):
     ) -> Page[Artifact]:
         """One page of names; `q` searches names and texts. `sort` is name, created_at or updated_at, `-` before it downwards."""
         params = {
-            **{"q": q, "tag": tag, "label": label, "owner": owner, "folder": folder, "archived": archived},
-            **{"sort": sort, "limit": limit, "cursor": cursor},
+            "q": q,
+            "tag": tag,
+            "label": label,
+            "owner": owner,
+            "folder": folder,
+            "archived": archived,
+            "sort": sort,
+            "limit": limit,
+            "cursor": cursor,
         }
         page: Page[Artifact] = await self._core.json("GET", f"/api/v1/{self.kind}", params=params)
         return page
@@ -66,7 +73,12 @@ class Artifacts(Group[Mode]):
     ) -> AsyncGenerator[Artifact, None]:
         """All of them, page by page."""
         params = {
-            **{"q": q, "tag": tag, "label": label, "owner": owner, "folder": folder, "archived": archived},
+            "q": q,
+            "tag": tag,
+            "label": label,
+            "owner": owner,
+            "folder": folder,
+            "archived": archived,
             "sort": sort,
         }
         async for item in self._core.pages(f"/api/v1/{self.kind}", params, PAGE):
@@ -239,8 +251,11 @@ class Datasets(Artifacts[Mode]):
         """A new version with answers from production as items: the reference is the newest correction, or with `use_output`
         what was answered."""
         body = {
-            **{"inferences": [*inferences], "tags": [*tags], "split": split},
-            **{"use_output": use_output, "message": message},
+            "inferences": [*inferences],
+            "tags": [*tags],
+            "split": split,
+            "use_output": use_output,
+            "message": message,
         }
         version: Version = await self._core.json("POST", self._path(name, "items:from-inference"), body=body)
         return version

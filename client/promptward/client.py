@@ -102,10 +102,10 @@ class _Client(Group[Mode]):
     @operation
     async def export(
         self,
-        format: str = "promptward",
+        format: str = "promptward",  # noqa: A002
         *,
         prompts: Sequence[str] = (),
-        suites: Sequence[str] = (),  # noqa: A002
+        suites: Sequence[str] = (),
     ) -> dict[str, Any]:
         """The latest versions as files. Items of datasets are fetched with `datasets.export`."""
         params = {"format": format, "prompt": [*prompts] or None, "suite": [*suites] or None}

@@ -1,6 +1,6 @@
 """The answers of the service, as types. They are plain JSON data: what the service adds later is simply there too."""
 
-from typing import Any, Generic, Literal, TypedDict, TypeVar
+from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 T = TypeVar("T")
 
@@ -35,6 +35,8 @@ class VersionSummary(TypedDict):
     message: str
     author: str
     created_at: str
+    source: dict[str, Any]
+    erased: NotRequired[int]
 
 
 class Version(VersionSummary):
@@ -42,6 +44,7 @@ class Version(VersionSummary):
 
     content: dict[str, Any]
     pins: dict[str, str]
+    warnings: NotRequired[list[dict[str, str]]]
 
 
 class LabelMove(TypedDict):

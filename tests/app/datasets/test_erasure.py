@@ -13,7 +13,12 @@ from tests.app.datasets.test_datasets import items
 from tests.app.registry.api import got, items_of, made, path, problem, prompt
 
 PEOPLE = [
-    {"id": f"q{n}", "inputs": {"q": f"I am {who}, number {n}"}, "metadata": {"who": who}, "recorded": {"m": {"text": "hello"}}}
+    {
+        "id": f"q{n}",
+        "inputs": {"q": f"I am {who}, number {n}"},
+        "metadata": {"who": who},
+        "recorded": {"m": {"text": "hello"}},
+    }
     for n, who in enumerate(["ann", "bob", "ann", "eve"])
 ]
 
