@@ -6,23 +6,30 @@ secret.
 """
 
 import hashlib
+import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from sqlalchemy import LargeBinary, String, delete, select
+from sqlalchemy import ColumnElement, LargeBinary, String, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
 from app.kit.clock import Clock
-from app.kit.db import Sessions, Table, UTCDateTime, writing
+from app.kit.db import Sessions, Table, UTCDateTime, core, writing
 from app.kit.errors import BadRequestError, ConflictError, InvalidContentError
 
 KEPT = timedelta(hours=24)
 IN_FLIGHT = timedelta(minutes=15)
 """After this long without an answer the first request is taken for dead."""
+_ERASED = (
+    b'{"type":"urn:promptward:erased","title":"This answer was erased","status":410,'
+    b'"detail":"it held what a person said or was given, and they were erased"}'
+)
 MAX_KEY = 255
 MAX_BODY = 4 * 1024 * 1024
 
@@ -132,6 +139,24 @@ class Kept:
             row = await session.get(IdempotentRequest, self._identity)
             if row is not None:
                 await session.delete(row)
+
+
+async def erase_answers(session: AsyncSession, project_id: str, holding: Sequence[bytes]) -> None:
+    """Takes away the kept answers of a project in which one of these parts stands. Their keys go on being used, so that
+    whoever sends the request again is told so (410) and nothing is done twice."""
+    if not holding:
+        return
+    table = core(IdempotentRequest)
+    part = bindparam("part", type_=LargeBinary)
+    if session.get_bind().dialect.name == "postgresql":
+        found: ColumnElement[bool] = table.c.body.op("LIKE", is_comparison=True)(part)
+        holding = [b"%" + re.sub(rb"([\\%_])", rb"\\\1", one) + b"%" for one in holding]
+    else:
+        found = func.instr(table.c.body, part) > 0
+    erased = {"status": 410, "content_type": "application/problem+json", "body": _ERASED}
+    statement = update(table).where(table.c.project_id == project_id, found).values(erased)
+    connection = await session.connection()
+    await connection.execute(statement, [{"part": one} for one in holding])
 
 
 class _Capture:

@@ -2,12 +2,15 @@
 
 from math import floor, isfinite, log
 
-from app.feedback.schemas import ERRORS, LATENCY, RESPONSES, Served, Tally
+from app.feedback.schemas import ERRORS, LATENCY, RESPONSES, SCALED, Served, Tally
 from app.kit.errors import InvalidContentError
 
 BUCKETS = 100
 LATENCY_STEP = 1.02
 MAX_VALUE = 1e9
+SCORE_STEP = 2.0**-15
+"""A score is counted to this step: sums of its multiples, and of their squares, are exact up to eight million votes, so that
+a vote taken away leaves nothing behind. Thumbs and stars are exact as they are."""
 
 _RANGES = {"thumbs": (0.0, 1.0), "stars": (1.0, 5.0), "score": (0.0, 1.0)}
 _WHOLE = ("thumbs", "stars")
@@ -36,14 +39,19 @@ def checked(signal: str, value: float, pointer: str) -> float:
 
 
 def scaled(signal: str, value: float) -> float:
-    """Stars as a share of their scale; the other signals as they are."""
-    return (value - 1) / 4 if signal == "stars" else value
+    """What is counted of a value: stars as a share of their scale, scores to their step; a named number as it is."""
+    if signal == "stars":
+        return (value - 1) / 4
+    return round(value / SCORE_STEP) * SCORE_STEP if signal == "score" else value
 
 
-def vote(phase: int, arm: str, signal: str, value: float) -> Tally:
-    """What one vote of a (scaled) value adds to the tallies."""
+def vote(phase: int, arm: str, signal: str, value: float) -> list[Tally]:
+    """What one vote of a (scaled) value adds to the tallies: nothing for a named number, which has no scale until a rule
+    gives it one; those are counted from the votes themselves."""
+    if signal not in SCALED:
+        return []
     bucket = min(BUCKETS, max(0, round(value * BUCKETS)))
-    return Tally(phase, arm, signal, bucket, 1, value, value * value)  # type: ignore[arg-type]
+    return [Tally(phase, arm, signal, bucket, 1, value, value * value)]  # type: ignore[arg-type]
 
 
 def answer(served: Served) -> list[Tally]:
