@@ -1,7 +1,7 @@
 """One transaction's worth of answers and ratings: enter each by itself, store all of them in bulk."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -15,22 +15,29 @@ from app.feedback import counting
 from app.feedback.entering import Caps, Entering
 from app.feedback.ledger import Ledger, Log, Rate, Vote, known_of
 from app.feedback.receipts import Signer
-from app.feedback.schemas import UNITS, RatingRead, Served, Tally
+from app.feedback.schemas import SCALED, UNITS, RatingRead, Scale, Served, Tally
 from app.feedback.tables import ExposureRow, InferenceRow, QuotaRow, RatingRow, TallyRow, VoteRow
+from app.feedback.tallies import counted, kept_scales, mark
 from app.kit.db import batched_by_variables, core, insert_rows
 from app.kit.errors import ConflictError
+
+Wanted = Mapping[tuple[str, str], Set[Scale]]
+"""(project, release) -> the ranges in which its rollout rules want named numbers counted, and which nobody keeps yet."""
 
 
 class Book:
     """Everything in it is of one project."""
 
-    def __init__(self, session: AsyncSession, project_id: str, signer: Signer, now: datetime, caps: Caps) -> None:
+    def __init__(
+        self, session: AsyncSession, project_id: str, signer: Signer, now: datetime, caps: Caps, wanted: Wanted
+    ) -> None:
         self._session, self._project_id, self._signer, self._now = session, project_id, signer, now
-        self._caps = caps
+        self._caps, self._wanted = caps, wanted
         self._ledger = Ledger(session, project_id, signer, now)
         self._served: list[Served] = []
         self._exposures: list[dict[str, Any]] = []
         self._tallies: defaultdict[tuple[str, int, str, str, int], list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
+        self._marks: list[dict[str, Any]] = []
         self._quotas: defaultdict[str, int] = defaultdict(int)
         self._ratings: list[dict[str, Any]] = []
         self._superseded: list[str] = []
@@ -45,6 +52,28 @@ class Book:
     async def open(self, jobs: Sequence[Rate | Log]) -> None:
         """Takes the lock under which tallies change, and reads what these jobs touch."""
         await self._ledger.open(jobs)
+        signals = {rating.signal for job in jobs if isinstance(job, Rate) for rating in job.ratings}
+        await self.read_scales(self._ledger.splits, signals)
+
+    async def read_scales(self, splits: Set[str], signals: Set[str]) -> None:
+        """Reads in which ranges votes on these signals are counted, and begins to keep those counts that are wanted."""
+        wanted = {(split, scale) for split in splits for scale in self._wanted.get((self._project_id, split), ())}
+        numbers = {signal for signal in signals if signal not in SCALED} | {scale.signal for _, scale in wanted}
+        if not splits or not numbers:
+            return
+        kept = await kept_scales(self._session, self._project_id, splits, numbers)
+        for split, scale in sorted(wanted - kept):
+            for tally in await counted(self._session, self._project_id, split, scale):
+                self.add(split, tally)
+            self._marks.append(mark(self._project_id, split, scale))
+        for split, scale in kept | wanted:
+            self._ledger.scales[split].add(scale)
+
+    def uncount(self, vote: VoteRow) -> None:
+        """Takes a stored vote, whose scales were read, out of the tallies."""
+        self.touched.add(vote.split)
+        for tally in counting.vote(vote.phase, vote.arm, vote.signal, vote.value, self._ledger.scales[vote.split]):
+            self.add(vote.split, counting.taken_away(tally))
 
     def log(self, served: Served) -> None:
         """An answer; what it adds to a rollout's tallies is entered with it. Raises `ConflictError` for an id that is taken."""
@@ -137,6 +166,7 @@ class Book:
             if n or total or squares
         ]
         await self._upsert(TallyRow, tallies, add=("n", "total", "squares"))
+        await insert_rows(session, TallyRow, self._marks)
         today = self._now.date()
         quotas = [
             {"project_id": self._project_id, "day": today, "who": who, "n": n}
@@ -146,10 +176,10 @@ class Book:
 
     def add(self, split: str, tally: Tally) -> None:
         """Adds to a release's tallies."""
-        counted = self._tallies[split, tally.phase, tally.arm, tally.signal, tally.bucket]
-        counted[0] += tally.n
-        counted[1] += tally.total
-        counted[2] += tally.squares
+        of_bucket = self._tallies[split, tally.phase, tally.arm, tally.signal, tally.bucket]
+        of_bucket[0] += tally.n
+        of_bucket[1] += tally.total
+        of_bucket[2] += tally.squares
         self.touched.add(split)
 
     async def _mark(self, ratings: Sequence[str], **values: bool) -> None:

@@ -179,12 +179,13 @@ class Entering:
         split, unit = known.split or "", known.unit or ""
         place = (split, signal, unit)
         before = self.votes.get(place, self._ledger.votes.get(place))
+        scales = self._ledger.scales[split]
         if before is not None:
-            for tally in counting.vote(before.phase, before.arm, signal, before.value):
+            for tally in counting.vote(before.phase, before.arm, signal, before.value, scales):
                 self.tallies.append((split, counting.taken_away(tally)))
         now = Vote(known.phase or 0, known.arm or "", value, rater)
         self.votes[place] = now
-        self.tallies.extend((split, tally) for tally in counting.vote(now.phase, now.arm, signal, value))
+        self.tallies.extend((split, tally) for tally in counting.vote(now.phase, now.arm, signal, value, scales))
         self.splits.add(split)
         earlier = self.voted.get(place, self._ledger.voted.get(place, []))
         self.outvoted.extend(earlier)

@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.access.idempotency import KEPT, erase_answers
-from app.feedback import counting
 from app.feedback.book import Book
 from app.feedback.schemas import UNITS, Erased, Tally
 from app.feedback.tables import ExposureRow, InferenceRow, QuotaRow, RatingRow, VoteRow
@@ -24,15 +23,15 @@ async def erase(session: AsyncSession, book: Book, project_id: str, person: str,
     and how long it took, stays counted. A vote that they had replaced is not brought back, and what others said of their
     answers stays as a rating that counts in no rollout.
     """
-    votes = await session.scalars(
+    found = await session.scalars(
         select(VoteRow).where(
             col(VoteRow.project_id) == project_id, (col(VoteRow.rater) == person) | (col(VoteRow.unit) == person)
         )
     )
-    for vote in list(votes):
-        book.touched.add(vote.split)
-        for tally in counting.vote(vote.phase, vote.arm, vote.signal, vote.value):
-            book.add(vote.split, counting.taken_away(tally))
+    votes = list(found)
+    await book.read_scales({vote.split for vote in votes}, {vote.signal for vote in votes})
+    for vote in votes:
+        book.uncount(vote)
         await session.delete(vote)
     hers = (col(InferenceRow.project_id) == project_id, col(InferenceRow.unit) == person)
     exposures = await session.scalars(

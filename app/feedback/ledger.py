@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from app.access.schemas import Caller
 from app.feedback.receipts import Signer
-from app.feedback.schemas import RatingCreate, Served
+from app.feedback.schemas import RatingCreate, Scale, Served
 from app.feedback.tables import ExposureRow, InferenceRow, QuotaRow, RatingRow, VoteRow
 from app.feedback.texts import id_problem
 from app.kit.db import batched_by_variables, writing
@@ -73,6 +73,10 @@ class Ledger:
         """(release, signal, unit) -> the vote that counts."""
         self.voted: dict[tuple[str, str, str], list[str]] = {}
         """(release, signal, unit) -> the ratings that say they are that vote."""
+        self.splits: set[str] = set()
+        """The releases in whose rollouts these jobs may vote."""
+        self.scales: defaultdict[str, set[Scale]] = defaultdict(set)
+        """Release -> the ranges in which it counts named numbers."""
 
     async def open(self, jobs: Sequence[Rate | Log]) -> None:
         """Takes the lock under which tallies change, and reads what these jobs touch."""
@@ -91,9 +95,9 @@ class Ledger:
         known = {one: found for one in named.values() if (found := self.known.get(one, logged.get(one))) is not None}
         await self._read_quotas(rates, named, known)
         await self._read_current(list(known))
-        split = {k.split for k in known.values() if k.split is not None and k.unit is not None}
+        self.splits = {k.split for k in known.values() if k.split is not None and k.unit is not None}
         units = {k.unit for k in known.values() if k.split is not None and k.unit is not None}
-        await self._read_votes(split, units)
+        await self._read_votes(units)
 
     def _named(self, ratings: Iterable[RatingCreate]) -> Named:
         """The answers that these ratings name, as far as they name any."""
@@ -186,14 +190,14 @@ class Ledger:
             for inference_id, signal, rater, rating_id in (await self._session.execute(query)).all():
                 self.current[inference_id, signal, rater] = rating_id
 
-    async def _read_votes(self, splits: set[str], units: Iterable[str]) -> None:
+    async def _read_votes(self, units: Iterable[str]) -> None:
         for some in batched_by_variables(units):
             query = select(
                 col(VoteRow.split), col(VoteRow.signal), col(VoteRow.unit),
                 col(VoteRow.phase), col(VoteRow.arm), col(VoteRow.value), col(VoteRow.rater),
             ).where(
                 col(VoteRow.project_id) == self._project_id,
-                col(VoteRow.split).in_(splits),
+                col(VoteRow.split).in_(self.splits),
                 col(VoteRow.unit).in_(some),
             )  # fmt: skip
             for split, signal, unit, phase, arm, value, rater in (await self._session.execute(query)).all():
@@ -207,7 +211,7 @@ class Ledger:
                 )
                 .where(
                     col(InferenceRow.project_id) == self._project_id,
-                    col(InferenceRow.split).in_(splits),
+                    col(InferenceRow.split).in_(self.splits),
                     col(InferenceRow.unit).in_(some),
                     col(RatingRow.in_rollout).is_(True),
                 )

@@ -1,6 +1,7 @@
 """Inferences, ratings and what is counted of them."""
 
 from datetime import datetime
+from hashlib import sha256
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ RESPONSES, ERRORS, LATENCY, UNITS = ":responses", ":errors", ":latency", ":units
 
 SCALED = ("thumbs", "stars", "score")
 """Signals whose scale is known; every other name is a plain number."""
+RANGED = "="
 
 
 class Scale(NamedTuple):
@@ -26,7 +28,8 @@ class Scale(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.signal} in {self.low!r}..{self.high!r}"
+        """A signal that no rating can have, short enough for its column."""
+        return RANGED + sha256(f"{self.signal} {self.low!r} {self.high!r}".encode()).hexdigest()[:24]
 
     @property
     def outside(self) -> str:

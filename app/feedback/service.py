@@ -58,6 +58,7 @@ class Feedback:
         self._signer = Signer(secret)
         self._writers: dict[str, GroupWriter[Job]] = {}
         self._closed = False
+        self._wanted: dict[tuple[str, str], set[Scale]] = {}
         self.listeners: list[Listener] = []
         self.caps = Caps()
 
@@ -147,8 +148,13 @@ class Feedback:
     async def tallies(
         self, session: AsyncSession, project_id: str, release_id: str, scales: Sequence[Scale] = ()
     ) -> list[Tally]:
-        """All that is counted of a rollout, named numbers on the `scales` that are asked for."""
-        return await tallies(session, project_id, release_id, scales)
+        """All that is counted of a rollout, named numbers on the `scales` that are asked for: the next votes keep those too."""
+        found, missing = await tallies(session, project_id, release_id, scales)
+        if missing:
+            self._wanted[project_id, release_id] = missing
+        else:
+            self._wanted.pop((project_id, release_id), None)
+        return found
 
     async def page(
         self, session: AsyncSession, project_id: str, filters: Filters, limit: int, cursor: str | None
@@ -170,7 +176,7 @@ class Feedback:
         """
         person, project_id, now = self.unit_hash(caller.project_id, rater), caller.project_id, self._clock()
         async with self._sessions.begin() as session:
-            book = Book(session, project_id, self._signer, now, self.caps)
+            book = Book(session, project_id, self._signer, now, self.caps, self._wanted)
             await book.open([])
             erased = await erasure.erase(session, book, project_id, person, now)
             record(
@@ -200,7 +206,7 @@ class Feedback:
         first = batch[0].job
         project_id = first.caller.project_id if isinstance(first, Rate) else first.served.project_id
         async with self._sessions.begin() as session:
-            book = Book(session, project_id, self._signer, self._clock(), self.caps)
+            book = Book(session, project_id, self._signer, self._clock(), self.caps, self._wanted)
             await book.open([entry.job for entry in batch])
             for entry in batch:
                 try:

@@ -49,9 +49,10 @@ def _feedback(setting: Setting, base: RolloutRule, asked: Feedback) -> Iterator[
         if scale is None or not outside:
             yield found
         else:
+            votes = "1 vote lies" if outside == 1 else f"{outside} votes lie"
             reason = (
-                f"{found.reason}; {outside} votes lie outside {scale.low:g} to {scale.high:g} and are set aside: check who "
-                "sends them, or give the rule their range"
+                f"{found.reason}; {votes} outside {scale.low:g} to {scale.high:g} and set aside: check who sends them, or "
+                "give the rule their range"
             )
             yield changed(found, reason=reason)
 

@@ -13,7 +13,10 @@ RolloutAction = Literal["advance", "hold", "pause", "roll_back"]
 
 def scale_of(asked: Feedback) -> Scale | None:
     """The range that a rule gives a named number (0 to 1 when it says none); None for a signal whose scale is known."""
-    return None if asked.signal in SCALED else Scale(asked.signal, *(asked.range or (0.0, 1.0)))
+    if asked.signal in SCALED:
+        return None
+    low, high = asked.range or (0.0, 1.0)
+    return Scale(asked.signal, low + 0.0, high + 0.0)  # a database may not keep the sign of -0.0
 
 
 def scales(policy: GatePolicy) -> list[Scale]:

@@ -29,8 +29,8 @@ async def tallied(people: People, *scales: Scale) -> Counted:
     return counted
 
 
-async def recounted(people: People) -> Counted:
-    """From the ratings that say they count in the rollout."""
+async def recounted(people: People, with_delta: bool) -> Counted:
+    """From the ratings that say they count in the rollout; named numbers on `DELTA`, in steps of 2^-15 of it."""
     query = text(
         "SELECT i.phase, i.arm, r.signal, r.value FROM rating r "
         "JOIN inference i ON i.project_id = r.project_id AND i.id = r.inference_id WHERE r.in_rollout"
@@ -38,7 +38,12 @@ async def recounted(people: People) -> Counted:
     counted: defaultdict[tuple[int, str, str], list[Fraction]] = defaultdict(list)
     async with people.app.litestar.state.sessions() as session:
         for phase, arm, signal, value in (await session.execute(query)).all():
-            counted[phase, arm, signal].append(Fraction(scaled(signal, value)))
+            if signal in SCALED:
+                counted[phase, arm, signal].append(Fraction(scaled(signal, value)))
+            elif with_delta and DELTA.low <= value <= DELTA.high:
+                counted[phase, arm, DELTA.name].append(Fraction(round((value + 3) / 6 * 2**15), 2**15))
+            elif with_delta:
+                counted[phase, arm, DELTA.outside].append(Fraction(0))
     return {
         place: (len(values), sum(values, Fraction(0)), sum((v * v for v in values), Fraction(0)))
         for place, values in counted.items()
@@ -59,7 +64,7 @@ def a_rating(rng: random.Random) -> dict[str, Any]:
 @on_both
 @pytest.mark.parametrize("seed", range(3))
 async def test_after_any_votes_changes_and_erasures_the_tallies_are_a_recount(people: People, seed: int) -> None:
-    rng = random.Random(seed)
+    rng, begun = random.Random(seed), (0, 25, 55)[seed]  # from when on somebody asks for the named number
     units = [f"unit {n}" for n in range(8)]
     answers: list[str] = []
     for step in range(60):
@@ -73,8 +78,12 @@ async def test_after_any_votes_changes_and_erasures_the_tallies_are_a_recount(pe
         else:
             await people.client.delete(f"/api/v1/feedback/raters/{rng.choice(units)}")
         if step % 10 == 9:
-            counted = {k: v for k, v in (await tallied(people)).items() if k[2] in SCALED}
-            assert counted == {k: v for k, v in (await recounted(people)).items() if k[2] in SCALED}
+            kept = await tallied(people, *([DELTA] if step > begun else []))
+            mine = (*SCALED, DELTA.name, DELTA.outside)
+            assert {k: v for k, v in kept.items() if k[2] in mine} == await recounted(people, step > begun)
+    async with people.app.litestar.state.sessions() as session:
+        marks = await session.execute(text(f"SELECT count(*) FROM tally WHERE signal = '{DELTA.name}' AND bucket = -1"))
+    assert marks.scalar() == (0 if begun > 50 else 1)
 
 
 @on_both
@@ -84,6 +93,10 @@ async def test_named_numbers_are_counted_on_the_range_of_a_rule_and_the_others_a
         _, receipt = await people.served(f"unit {n}", "candidate" if n % 2 else "baseline")
         await people.rate({"receipt": receipt, "signal": "delta", "value": value})
     counted = await tallied(people, DELTA)
+    again, _ = await people.served("unit 0", "baseline")
+    await people.rate({"inference_id": again, "signal": "delta", "value": -3})
+    kept = await tallied(people, DELTA)
+    assert all(kept[place] == counted[place] for place in counted if place[2] in (DELTA.name, DELTA.outside))
     assert counted[0, "baseline", DELTA.name] == (2, 1, 1)
     assert counted[0, "candidate", DELTA.name] == (1, Fraction(1, 2), Fraction(1, 4))
     assert counted[0, "candidate", DELTA.outside] == (2, 0, 0)
@@ -94,12 +107,13 @@ async def test_named_numbers_are_counted_on_the_range_of_a_rule_and_the_others_a
 async def test_a_huge_number_that_is_taken_back_leaves_nothing_behind(people: People) -> None:
     whole = Scale("delta", -1e9, 1e9)
     for n in range(20):
+        await tallied(people, DELTA, whole)
         _, receipt = await people.served(f"unit {n}")
         for value in (1e9, -1e9, 1 / 3):
             await people.rate({"receipt": receipt, "signal": "delta", "value": value})
     n, total, squares = (await tallied(people, DELTA))[0, "candidate", DELTA.name]
-    share = (1 / 3 + 3) / 6
-    assert (n, float(total), float(squares)) == (20, pytest.approx(20 * share, rel=1e-14), pytest.approx(20 * share**2))
+    share = Fraction(round((1 / 3 + 3) / 6 * 2**15), 2**15)
+    assert (n, total, squares) == (20, 20 * share, 20 * share**2)
     assert (await tallied(people, whole))[0, "candidate", whole.name][0] == 20
 
 
