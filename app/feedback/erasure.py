@@ -41,9 +41,7 @@ async def erase(session: AsyncSession, book: Book, project_id: str, person: str,
         book.add(exposure.split, Tally(exposure.phase, exposure.arm, UNITS, 0, -1, -1.0, -1.0))  # type: ignore[arg-type]
         await session.delete(exposure)
     lately = await session.scalars(select(col(InferenceRow.id)).where(*hers, col(InferenceRow.at) > now - 2 * KEPT))
-    await erase_answers(
-        session, project_id, [f'"{person[:SHOWN]}"'.encode(), *(f'"{answer}"'.encode() for answer in lately)]
-    )
+    await erase_answers(session, project_id, {person[:SHOWN].encode(), *(answer.encode() for answer in lately)})
     await session.execute(
         update(RatingRow)
         .where(

@@ -30,7 +30,7 @@ from app.feedback.schemas import (
 )
 from app.feedback.tables import InferenceRow, RatingRow
 from app.feedback.tallies import tallies
-from app.feedback.texts import checked_id, id_problem, storable
+from app.feedback.texts import checked_id, held, id_problem, storable
 from app.feedback.writer import Entry, GroupWriter
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
@@ -79,8 +79,9 @@ class Feedback:
         return self._signer.receipt(project_id, inference_id, (at or self._clock()) + RECEIPT_LIFE)
 
     async def log(self, served: Served) -> None:
-        """Keeps an answer; durable when it returns."""
-        await self._writer(served.project_id).submit(Log(served))
+        """Keeps an answer; durable when it returns. It was given already, so what a database cannot hold is replaced."""
+        texts = {name: held(getattr(served, name)) for name in ("variables", "messages", "output", "error", "usage")}
+        await self._writer(served.project_id).submit(Log(msgspec.structs.replace(served, **texts)))
 
     async def log_elsewhere(self, session: AsyncSession, caller: Caller, asked: InferenceCreate) -> InferenceCreated:
         """An answer that was served elsewhere. Raises `InvalidContentError` for an unknown prompt and for text that cannot be

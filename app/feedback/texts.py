@@ -37,3 +37,15 @@ def storable(value: Any, pointer: str) -> None:
     elif isinstance(value, list):
         for i, part in enumerate(value):
             storable(part, f"{pointer}/{i}")
+
+
+def held(value: Any) -> Any:
+    """`value` (plain JSON data) as every database can hold it: U+0000 as U+FFFD. For what was said already and can no more be
+    refused."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, Mapping):
+        return {held(name): held(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [held(part) for part in value]
+    return value

@@ -384,3 +384,10 @@ async def test_a_thousand_people_on_a_thousand_signals_are_a_few_queries(people:
     read = [query for query in queries if query.startswith("SELECT") and "rating_quota" in query]
     assert len(read) == 1
     assert len(queries) < 25
+
+
+@on_both
+async def test_an_answer_that_was_given_is_kept_whatever_the_model_said(people: People) -> None:
+    inference, _ = await people.served(output="a\0b", variables={"q\0": ["\0"]})
+    kept = await people.get(f"/inferences/{inference}")
+    assert (kept["output"], kept["variables"]) == ("a\ufffdb", {"q\ufffd": ["\ufffd"]})
