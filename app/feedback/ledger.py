@@ -1,7 +1,7 @@
 """What a batch of answers and ratings touches, read in bulk under the lock that keeps it so."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from app.kit.db import batched_by_variables, writing
 from app.kit.errors import DomainError, NotFoundError
 from app.registry.service import Registry
 
+FEW = 16
+"""Up to this number of signals a vote is looked up by its whole key."""
 Named = dict[tuple[str | None, str | None], str]
 """(receipt, id) of a rating, one of them given -> the answer that it is of."""
 
@@ -97,7 +99,7 @@ class Ledger:
         await self._read_current(list(known))
         self.splits = {k.split for k in known.values() if k.split is not None and k.unit is not None}
         units = {k.unit for k in known.values() if k.split is not None and k.unit is not None}
-        await self._read_votes(units)
+        await self._read_votes(units, {rating.signal for rating in ratings})
 
     def _named(self, ratings: Iterable[RatingCreate]) -> Named:
         """The answers that these ratings name, as far as they name any."""
@@ -116,10 +118,12 @@ class Ledger:
     async def _read_exposures(self, logs: Sequence[Served]) -> None:
         splits = {s.split.release for s in logs if s.split is not None}
         units = {s.split.unit for s in logs if s.split is not None}
+        phases = {s.split.phase for s in logs if s.split is not None}
         for some in batched_by_variables(units):
             query = select(col(ExposureRow.split), col(ExposureRow.phase), col(ExposureRow.unit)).where(
                 col(ExposureRow.project_id) == self._project_id,
                 col(ExposureRow.split).in_(splits),
+                col(ExposureRow.phase).in_(phases),
                 col(ExposureRow.unit).in_(some),
             )
             self.exposed |= {(row[0], row[1], row[2]) for row in (await self._session.execute(query)).all()}
@@ -190,7 +194,9 @@ class Ledger:
             for inference_id, signal, rater, rating_id in (await self._session.execute(query)).all():
                 self.current[inference_id, signal, rater] = rating_id
 
-    async def _read_votes(self, units: Iterable[str]) -> None:
+    async def _read_votes(self, units: Iterable[str], signals: Set[str]) -> None:
+        """The votes of these units, and the ratings that are them. Conditions name whole keys, and answers come before their
+        ratings: without that the databases go through all of a release's votes, or of a project's ratings."""
         for some in batched_by_variables(units):
             query = select(
                 col(VoteRow.split), col(VoteRow.signal), col(VoteRow.unit),
@@ -200,24 +206,29 @@ class Ledger:
                 col(VoteRow.split).in_(self.splits),
                 col(VoteRow.unit).in_(some),
             )  # fmt: skip
+            if len(signals) <= FEW:
+                query = query.where(col(VoteRow.signal).in_(signals))
             for split, signal, unit, phase, arm, value, rater in (await self._session.execute(query)).all():
                 self.votes[split, signal, unit] = Vote(phase, arm, value, rater)
-            voted = (
-                select(col(InferenceRow.split), col(RatingRow.signal), col(InferenceRow.unit), col(RatingRow.id))
-                .join(
-                    InferenceRow,
-                    (col(InferenceRow.project_id) == col(RatingRow.project_id))
-                    & (col(InferenceRow.id) == col(RatingRow.inference_id)),
-                )
-                .where(
-                    col(InferenceRow.project_id) == self._project_id,
-                    col(InferenceRow.split).in_(self.splits),
-                    col(InferenceRow.unit).in_(some),
-                    col(RatingRow.in_rollout).is_(True),
-                )
+        voting = {unit for _, _, unit in self.votes}
+        answers: dict[str, tuple[str, str]] = {}
+        for some in batched_by_variables(voting):
+            given = select(col(InferenceRow.id), col(InferenceRow.split), col(InferenceRow.unit)).where(
+                col(InferenceRow.project_id) == self._project_id,
+                col(InferenceRow.split).in_(self.splits),
+                col(InferenceRow.unit).in_(some),
             )
-            for place in (await self._session.execute(voted)).all():
-                self.voted.setdefault((place[0] or "", place[1], place[2] or ""), []).append(place[3])
+            for row in (await self._session.execute(given)).all():
+                answers[row[0]] = (row[1] or "", row[2] or "")
+        for some in batched_by_variables(answers):
+            voted = select(col(RatingRow.inference_id), col(RatingRow.signal), col(RatingRow.id)).where(
+                col(RatingRow.project_id) == self._project_id,
+                col(RatingRow.inference_id).in_(some),
+                col(RatingRow.in_rollout).is_(True),
+            )
+            for inference_id, signal, rating_id in (await self._session.execute(voted)).all():
+                answered = answers[inference_id]
+                self.voted.setdefault((answered[0], signal, answered[1]), []).append(rating_id)
 
 
 def anonymous(inference_id: str) -> str:
