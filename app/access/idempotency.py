@@ -6,23 +6,31 @@ secret.
 """
 
 import hashlib
+import re
+from collections.abc import Set
 from datetime import datetime, timedelta
 from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from sqlalchemy import LargeBinary, String, delete, select
+from sqlalchemy import LargeBinary, String, delete, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
 from app.kit.clock import Clock
-from app.kit.db import Sessions, Table, UTCDateTime, writing
+from app.kit.db import Sessions, Table, UTCDateTime, batched_by_variables, writing
 from app.kit.errors import BadRequestError, ConflictError, InvalidContentError
 
 KEPT = timedelta(hours=24)
 IN_FLIGHT = timedelta(minutes=15)
 """After this long without an answer the first request is taken for dead."""
+_ERASED = (
+    b'{"type":"urn:promptward:erased","title":"This answer was erased","status":410,'
+    b'"detail":"it held what a person said or was given, and they were erased"}'
+)
+_STRING = re.compile(rb'"([^"\\]{1,120})"')
 MAX_KEY = 255
 MAX_BODY = 4 * 1024 * 1024
 
@@ -132,6 +140,24 @@ class Kept:
             row = await session.get(IdempotentRequest, self._identity)
             if row is not None:
                 await session.delete(row)
+
+
+async def erase_answers(session: AsyncSession, project_id: str, holding: Set[bytes]) -> None:
+    """Takes away the kept answers of a project that hold one of these strings (plain ones, as JSON has them between its
+    quotes). Their keys go on being used, so that whoever sends the request again is told so (410) and nothing is done twice."""
+    kept = await session.stream(
+        select(col(IdempotentRequest.key), col(IdempotentRequest.body))
+        .where(col(IdempotentRequest.project_id) == project_id, col(IdempotentRequest.body).is_not(None))
+        .execution_options(yield_per=50)
+    )
+    keys = [key async for key, body in kept if not holding.isdisjoint(_STRING.findall(body or b""))]
+    for some in batched_by_variables(keys):
+        await session.execute(
+            update(IdempotentRequest)
+            .where(col(IdempotentRequest.project_id) == project_id, col(IdempotentRequest.key).in_(some))
+            .values(status=410, content_type="application/problem+json", body=_ERASED)
+            .execution_options(synchronize_session=False)
+        )
 
 
 class _Capture:

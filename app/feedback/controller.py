@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.schemas import Caller
+from app.feedback.filters import Filters
 from app.feedback.schemas import (
     Erased,
     InferenceCreate,
@@ -58,24 +59,26 @@ class FeedbackController(Controller):
         environment: FromQuery[str | None] = None,
         signal: FromQuery[str | None] = None,
         inference_id: FromQuery[str | None] = None,
+        tag: FromQuery[str | None] = None,
         since: FromQuery[datetime | None] = None,
         until: FromQuery[datetime | None] = None,
         history: FromQuery[bool] = False,
         limit: FromQuery[int] = DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
     ) -> Page[RatingRead]:
-        """Ratings, newest first; with `history` also those that their raters replaced."""
-        filters = {
-            "prompt": prompt,
-            "version": version,
-            "release": release,
-            "environment": environment,
-            "signal": signal,
-            "inference_id": inference_id,
-            "since": _aware(since, "/since"),
-            "until": _aware(until, "/until"),
-            "history": history,
-        }
+        """Ratings, newest first; with `history` also those that their raters replaced. `prompt` is a name or `name@7`."""
+        filters = Filters(
+            prompt=prompt,
+            version=version,
+            release=release,
+            environment=environment,
+            signal=signal,
+            inference_id=inference_id,
+            tag=tag,
+            since=since,
+            until=until,
+            history=history,
+        )
         return await _feedback(state).page(session, caller.project_id, filters, checked_limit(limit), cursor)
 
     @get("/feedback/summary", operation_id="feedback_summary", opt={"permission": "feedback:read"})
@@ -86,19 +89,14 @@ class FeedbackController(Controller):
         prompt: FromQuery[str | None] = None,
         by: FromQuery[str] = "version",
         signal: FromQuery[str | None] = None,
+        tag: FromQuery[str | None] = None,
         since: FromQuery[datetime | None] = None,
     ) -> Summary:
-        """Means and rates with two-sided 95 % intervals. They describe who answered; only a rollout's own split compares."""
+        """Means and rates with two-sided 95 % intervals; `prompt` is a name or `name@7`. They describe who answered; only a rollout's own split compares."""
         if by not in BYS:
             raise BadRequestError.at("/by", f"group by {', '.join(BYS)}, not by {by!r}")
-        return await summary(
-            session,
-            caller.project_id,
-            prompt=prompt,
-            by=by,  # type: ignore[arg-type]
-            signal=signal,
-            since=_aware(since, "/since"),
-        )
+        filters = Filters(prompt=prompt, signal=signal, tag=tag, since=since)
+        return await summary(session, caller.project_id, filters, by)  # type: ignore[arg-type]
 
     @delete(
         "/feedback/raters/{rater:str}",
@@ -136,12 +134,6 @@ class FeedbackController(Controller):
 def _feedback(state: State) -> Feedback:
     feedback: Feedback = state.feedback
     return feedback
-
-
-def _aware(moment: datetime | None, pointer: str) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        raise BadRequestError.at(pointer, "give the time with its offset, such as 2027-01-31T00:00:00Z")
-    return moment
 
 
 router = Router("/", route_handlers=[FeedbackController])

@@ -1,13 +1,17 @@
 """From a rating's value to what is counted of it."""
 
+from collections.abc import Iterable
 from math import floor, isfinite, log
 
-from app.feedback.schemas import ERRORS, LATENCY, RESPONSES, Served, Tally
+from app.feedback.schemas import ERRORS, LATENCY, RESPONSES, SCALED, Scale, Served, Tally
 from app.kit.errors import InvalidContentError
 
 BUCKETS = 100
 LATENCY_STEP = 1.02
 MAX_VALUE = 1e9
+STEP = 2.0**-15
+"""Scores, and named numbers on their scale, are counted to this step: sums of its multiples, and of their squares, are exact up to eight million votes, so that
+a vote taken away leaves nothing behind. Thumbs and stars are exact as they are."""
 
 _RANGES = {"thumbs": (0.0, 1.0), "stars": (1.0, 5.0), "score": (0.0, 1.0)}
 _WHOLE = ("thumbs", "stars")
@@ -36,14 +40,34 @@ def checked(signal: str, value: float, pointer: str) -> float:
 
 
 def scaled(signal: str, value: float) -> float:
-    """Stars as a share of their scale; the other signals as they are."""
-    return (value - 1) / 4 if signal == "stars" else value
+    """What is counted of a value: stars as a share of their scale, scores to their step; a named number as it is."""
+    if signal == "stars":
+        return (value - 1) / 4
+    return _stepped(value) if signal == "score" else value
 
 
-def vote(phase: int, arm: str, signal: str, value: float) -> Tally:
-    """What one vote of a (scaled) value adds to the tallies."""
-    bucket = min(BUCKETS, max(0, round(value * BUCKETS)))
-    return Tally(phase, arm, signal, bucket, 1, value, value * value)  # type: ignore[arg-type]
+def vote(phase: int, arm: str, signal: str, value: float, scales: Iterable[Scale] = ()) -> list[Tally]:
+    """What one vote of a (scaled) value adds to the tallies. A named number is counted once on each of the `scales` that
+    rules give it, and on none when there are none."""
+    if signal in SCALED:
+        return [_vote(phase, arm, signal, value)]
+    found = []
+    for scale in scales:
+        if scale.signal != signal:
+            continue
+        if scale.low <= value <= scale.high:
+            found.append(_vote(phase, arm, scale.name, _stepped((value - scale.low) / (scale.high - scale.low))))
+        else:
+            found.append(Tally(phase, arm, scale.outside, 0, 1, 0.0, 0.0))  # type: ignore[arg-type]
+    return found
+
+
+def _vote(phase: int, arm: str, signal: str, share: float) -> Tally:
+    return Tally(phase, arm, signal, min(BUCKETS, max(0, round(share * BUCKETS))), 1, share, share * share)  # type: ignore[arg-type]
+
+
+def _stepped(share: float) -> float:
+    return round(share / STEP) * STEP
 
 
 def answer(served: Served) -> list[Tally]:

@@ -1,7 +1,8 @@
 """Inferences, ratings and what is counted of them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from hashlib import sha256
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -10,6 +11,29 @@ InferenceStatus = Literal["answered", "failed", "errored"]
 
 RESPONSES, ERRORS, LATENCY, UNITS = ":responses", ":errors", ":latency", ":units"
 """Signals of a tally that no rating can have: answers given, answers that failed or errored, their latencies, units seen."""
+
+
+SCALED = ("thumbs", "stars", "score")
+"""Signals whose scale is known; every other name is a plain number."""
+RANGED = "="
+
+
+class Scale(NamedTuple):
+    """The range that a rule gives a named number. Votes inside it are tallied as `name`, as shares of it; how many lie
+    outside is tallied as `outside`. Two rules may give the same signal two ranges."""
+
+    signal: str
+    low: float
+    high: float
+
+    @property
+    def name(self) -> str:
+        """A signal that no rating can have, short enough for its column."""
+        return RANGED + sha256(f"{self.signal} {self.low!r} {self.high!r}".encode()).hexdigest()[:24]
+
+    @property
+    def outside(self) -> str:
+        return f":outside {self.name}"
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -52,8 +76,8 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 class Tally(msgspec.Struct, frozen=True):
     """The counted votes (or answers) of one bucket: `n` of them, their sum and the sum of their squares.
 
-    For a rating's signal `bucket` is the value as a share of its scale in hundredths, so that an exact sum and a coarse
-    histogram are kept at once; for `:latency` it is `floor(log(latency_ms) / log(1.02))`, and sums are of natural logs of ms;
+    For a rating's signal values are shares of its scale and `bucket` is in hundredths of it, so that an exact sum and a
+    coarse histogram are kept at once; a named number has a scale only as a rule's `Scale`, whose name is then the signal. For `:latency` it is `floor(log(latency_ms) / log(1.02))`, and sums are of natural logs of ms;
     for `:responses`, `:errors` and `:units` it is 0.
     """
 
@@ -67,7 +91,8 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 Text = Annotated[str, msgspec.Meta(max_length=20_000)]
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+Id = Annotated[str, msgspec.Meta(min_length=1)]
+"""At most 120 characters, none of them a control character (`texts.checked_id`)."""
 Person = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Tags = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=60)]], msgspec.Meta(max_length=50)]
 
@@ -91,9 +116,9 @@ class RatingCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RatingRead(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored rating. `rater` is the beginning of a keyed hash. `in_rollout`: it counts in the release's rollout;
-    `counted` is false for what a cap set aside, and `reason` says so. `replaced`: the same rater's earlier word is history.
-    `current` is false for that history."""
+    """A stored rating. `rater` is the beginning of a keyed hash. `in_rollout`: it is what its unit says in the
+    release's rollout, until the unit says something else there. `counted` is false for what a cap set aside, and `reason` says
+    so. `replaced`: the same rater's earlier word on this answer is history; `current` is false for that history."""
 
     id: str
     inference_id: str
@@ -166,8 +191,8 @@ class InferenceRead(msgspec.Struct, frozen=True, kw_only=True):
 
 class SummaryRow(msgspec.Struct, frozen=True, kw_only=True):
     """One signal of one `key` (a version as `name@number`, a release, …); `version` is its number where versions are the keys. `n` ratings of `raters` people; the mean is over ratings, `low` and
-    `high` are two-sided at `confidence`: Wilson's for thumbs of different people, else Student's t clustered by rater.
-    Null where one person cannot show a spread."""
+    `high` are two-sided at `confidence`: Wilson's for thumbs of different people, else Student's t clustered by rater, on the
+    scale when it is known. Null where one person, or people who all say the same of a named number, cannot show a spread."""
 
     key: str
     version: int | None

@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import delete, select, update
+import msgspec
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.access.roles import allows
 from app.access.schemas import Caller
-from app.feedback import counting
-from app.feedback.book import Book, Caps, read
+from app.feedback import erasure
+from app.feedback.book import Book
+from app.feedback.entering import Caps, read
+from app.feedback.filters import Filters, filtered
 from app.feedback.ledger import Log, Rate
 from app.feedback.receipts import RECEIPT_LIFE, Signer
 from app.feedback.schemas import (
@@ -22,15 +24,18 @@ from app.feedback.schemas import (
     InferenceRead,
     RatingCreate,
     RatingRead,
+    Scale,
     Served,
     Tally,
 )
-from app.feedback.tables import ExposureRow, InferenceRow, RatingRow, TallyRow, VoteRow
+from app.feedback.tables import InferenceRow, RatingRow
+from app.feedback.tallies import tallies
+from app.feedback.texts import checked_id, held, id_problem, storable
 from app.feedback.writer import Entry, GroupWriter
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions
-from app.kit.errors import DomainError, ForbiddenError, InvalidContentError, NotFoundError
+from app.kit.errors import BadRequestError, DomainError, ForbiddenError, InvalidContentError, NotFoundError
 from app.kit.ids import new_id
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.service import Registry
@@ -53,6 +58,7 @@ class Feedback:
         self._signer = Signer(secret)
         self._writers: dict[str, GroupWriter[Job]] = {}
         self._closed = False
+        self._wanted: dict[tuple[str, str], set[Scale]] = {}
         self.listeners: list[Listener] = []
         self.caps = Caps()
 
@@ -73,12 +79,16 @@ class Feedback:
         return self._signer.receipt(project_id, inference_id, (at or self._clock()) + RECEIPT_LIFE)
 
     async def log(self, served: Served) -> None:
-        """Keeps an answer; durable when it returns."""
-        await self._writer(served.project_id).submit(Log(served))
+        """Keeps an answer; durable when it returns. It was given already, so what a database cannot hold is replaced."""
+        texts = {name: held(getattr(served, name)) for name in ("variables", "messages", "output", "error", "usage")}
+        await self._writer(served.project_id).submit(Log(msgspec.structs.replace(served, **texts)))
 
     async def log_elsewhere(self, session: AsyncSession, caller: Caller, asked: InferenceCreate) -> InferenceCreated:
-        """An answer that was served elsewhere. Raises `InvalidContentError` for an unknown prompt, `ConflictError` for a
-        taken id."""
+        """An answer that was served elsewhere. Raises `InvalidContentError` for an unknown prompt and for text that cannot be
+        stored, `ConflictError` for a taken id."""
+        if asked.id is not None:
+            checked_id(asked.id, "/id")
+        storable(msgspec.to_builtins(asked), "")
         try:
             prompt = await Registry(session, caller.project_id).resolve("prompt", asked.prompt)
         except NotFoundError as error:
@@ -111,7 +121,7 @@ class Feedback:
         return InferenceCreated(served.id, self.receipt(caller.project_id, served.id, served.at))
 
     async def inference(self, session: AsyncSession, project_id: str, inference_id: str) -> InferenceRead:
-        row = await session.get(InferenceRow, (project_id, inference_id))
+        row = None if id_problem(inference_id) else await session.get(InferenceRow, (project_id, inference_id))
         if row is None:
             raise NotFoundError(f"there is no answer {inference_id!r} in this project")
         fields = {name: getattr(row, name) for name in InferenceRead.__struct_fields__ if name != "cost_usd"}
@@ -136,62 +146,40 @@ class Feedback:
         reads: list[RatingRead] = await self._writer(caller.project_id).submit(Rate(caller, ratings, single))
         return reads
 
-    async def tallies(self, session: AsyncSession, project_id: str, release_id: str) -> list[Tally]:
-        """All that is counted of a rollout."""
-        names = Tally.__struct_fields__
-        query = select(*(getattr(TallyRow, name) for name in names)).where(
-            col(TallyRow.project_id) == project_id, col(TallyRow.split) == release_id
-        )
-        return [Tally(*row) for row in (await session.execute(query)).all()]
+    async def tallies(
+        self, session: AsyncSession, project_id: str, release_id: str, scales: Sequence[Scale] = ()
+    ) -> list[Tally]:
+        """All that is counted of a rollout, named numbers on the `scales` that are asked for: the next votes keep those too."""
+        found, missing = await tallies(session, project_id, release_id, scales)
+        if missing:
+            self._wanted[project_id, release_id] = missing
+        else:
+            self._wanted.pop((project_id, release_id), None)
+        return found
 
     async def page(
-        self, session: AsyncSession, project_id: str, filters: dict[str, Any], limit: int, cursor: str | None
+        self, session: AsyncSession, project_id: str, filters: Filters, limit: int, cursor: str | None
     ) -> Page[RatingRead]:
-        """Newest first. `filters`: equal columns, `since`, `until`, `history` (also what was replaced)."""
-        query = select(RatingRow).where(col(RatingRow.project_id) == project_id)
-        for name in ("prompt", "version", "release", "environment", "signal", "inference_id"):
-            if filters.get(name) is not None:
-                query = query.where(getattr(RatingRow, name) == filters[name])
-        if filters.get("since") is not None:
-            query = query.where(col(RatingRow.created_at) >= filters["since"])
-        if filters.get("until") is not None:
-            query = query.where(col(RatingRow.created_at) < filters["until"])
-        if not filters.get("history"):
+        """Newest first."""
+        query = await filtered(session, project_id, filters, select(RatingRow))
+        if not filters.history:
             query = query.where(col(RatingRow.current).is_(True) | col(RatingRow.counted).is_(False))
         if cursor is not None:
-            query = query.where(col(RatingRow.id) < decode_cursor(cursor, (str,))[0])
+            query = query.where(col(RatingRow.id) < _rating_id(cursor))
         rows = list(await session.scalars(query.order_by(col(RatingRow.id).desc()).limit(limit + 1)))
         items = [read(row.model_dump()) for row in rows[:limit]]
         return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
 
     async def erase(self, caller: Caller, rater: str) -> Erased:
-        """Takes one person's ratings away, and the texts of the answers that were for them; their votes count no more."""
-        person, project_id = self.unit_hash(caller.project_id, rater), caller.project_id
+        """Takes away all that one person said, and the texts of the answers that were for them; `erasure` says what else.
+
+        What they had replaced is not brought back: nobody's earlier vote counts again.
+        """
+        person, project_id, now = self.unit_hash(caller.project_id, rater), caller.project_id, self._clock()
         async with self._sessions.begin() as session:
-            book = Book(session, project_id, self._signer, self._clock(), self.caps)
+            book = Book(session, project_id, self._signer, now, self.caps, self._wanted)
             await book.open([])
-            votes = list(
-                await session.scalars(
-                    select(VoteRow).where(col(VoteRow.project_id) == project_id, col(VoteRow.rater) == person)
-                )
-            )
-            for vote in votes:
-                book.add(vote.split, counting.taken_away(counting.vote(vote.phase, vote.arm, vote.signal, vote.value)))
-                await session.delete(vote)
-            ratings = await session.execute(
-                delete(RatingRow).where(col(RatingRow.project_id) == project_id, col(RatingRow.rater) == person)
-            )
-            answers = await session.execute(
-                update(InferenceRow)
-                .where(col(InferenceRow.project_id) == project_id, col(InferenceRow.unit) == person)
-                .values(unit=None, variables=None, messages=None, output=None)
-                .execution_options(synchronize_session=False)
-            )
-            await session.execute(
-                delete(ExposureRow).where(col(ExposureRow.project_id) == project_id, col(ExposureRow.unit) == person)
-            )
-            await book.store()
-            erased = Erased(ratings.rowcount, answers.rowcount)  # type: ignore[attr-defined]
+            erased = await erasure.erase(session, book, project_id, person, now)
             record(
                 session,
                 Change(
@@ -219,7 +207,7 @@ class Feedback:
         first = batch[0].job
         project_id = first.caller.project_id if isinstance(first, Rate) else first.served.project_id
         async with self._sessions.begin() as session:
-            book = Book(session, project_id, self._signer, self._clock(), self.caps)
+            book = Book(session, project_id, self._signer, self._clock(), self.caps, self._wanted)
             await book.open([entry.job for entry in batch])
             for entry in batch:
                 try:
@@ -241,3 +229,10 @@ class Feedback:
             except Exception:  # noqa: BLE001
                 # What was stored is stored; the next rating, or the next start, has them looked at again.
                 _log.exception("ratings of %s were stored but not looked at", ", ".join(sorted(releases)))
+
+
+def _rating_id(cursor: str) -> str:
+    found: str = decode_cursor(cursor, (str,))[0]
+    if id_problem(found) is not None:
+        raise BadRequestError.at("/cursor", "this cursor was not made by this list; start again without it")
+    return found

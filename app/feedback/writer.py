@@ -5,10 +5,16 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
+
 from app.kit.errors import DomainError, UnavailableError
 
 Job = TypeVar("Job")
 MAX_BATCH = 500
+BACKOFF_S = 0.25
+_AWAY = ("08", "40", "53", "55", "57")
+"""PostgreSQL's classes of errors: no connection, rolled back, no resources, locked, ended by an operator."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +34,9 @@ Write = Callable[[Sequence[Entry[Job]]], Awaitable[None]]
 
 class GroupWriter(Generic[Job]):
     """One task. `write` stores a batch in one transaction: it sets each entry's `result`, or its `error` when that job alone
-    is at fault. What it raises is the whole batch's misfortune; then each job is tried alone, so that none falls with others.
+    is at fault. What it raises is the whole batch's misfortune: a database that is away or locked is tried once more with all
+    of the batch, for it would not have a single job either; after anything else each job is tried alone, so that none falls
+    with others.
     """
 
     def __init__(self, write: Write[Job]) -> None:
@@ -75,13 +83,38 @@ class GroupWriter(Generic[Job]):
         try:
             await self._write(batch)
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
-            if len(batch) > 1:
+            if _database_is_away(error):
+                await self._once_more(batch)
+            elif len(batch) > 1:
                 for entry in batch:
                     entry.error = None
                     await self._all([entry])
                 return
-            _log.exception("a rating or an answer could not be stored", exc_info=error)
-            batch[0].error = UnavailableError("it could not be stored; try again")
+            else:
+                _failed(batch, error)
         for entry in batch:
             if not entry.done.done():
                 entry.done.set_result(None)
+
+    async def _once_more(self, batch: list[Entry[Job]]) -> None:
+        await asyncio.sleep(BACKOFF_S)
+        for entry in batch:
+            entry.error = None
+        try:
+            await self._write(batch)
+        except Exception as error:  # noqa: BLE001 - as above
+            _failed(batch, error)
+
+
+def _failed(batch: Sequence[Entry[Job]], error: Exception) -> None:
+    _log.error("%d ratings or answers could not be stored", len(batch), exc_info=error)
+    for entry in batch:
+        entry.error = UnavailableError("it could not be stored; try again")
+
+
+def _database_is_away(error: Exception) -> bool:
+    """Locked, out of connections, gone, or a deadlock's victim: nothing that a job in the batch could have caused."""
+    if isinstance(error, DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        return isinstance(error, OperationalError) or error.connection_invalidated or state[:2] in _AWAY
+    return isinstance(error, (TimeoutError, NoConnectionError, OSError))

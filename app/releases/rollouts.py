@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from app.feedback.schemas import Tally
 from app.feedback.service import Feedback
-from app.gates.rollout.schemas import RolloutVerdict
+from app.gates.rollout.schemas import RolloutVerdict, scales
 from app.kit.clock import Clock
 from app.kit.db import Sessions
 from app.kit.errors import DomainError
@@ -80,7 +80,7 @@ class Rollouts:
 
     async def _evidence(self, session: AsyncSession, row: ReleaseRow) -> tuple[GatePolicy, list[Tally]]:
         policy = await self._policy(Registry(session, row.project_id), row)
-        return policy, await self._feedback.tallies(session, row.project_id, row.id)
+        return policy, await self._feedback.tallies(session, row.project_id, row.id, scales(policy))
 
     async def details(self, row: ReleaseRow) -> dict[str, Any]:
         """The verdict of now, for the history."""

@@ -215,19 +215,31 @@ class Feedback(Group[Mode]):
 
     @streaming
     async def each(
-        self, prompt: str | None = None, *, release: str | None = None, signal: str | None = None, history: bool = False
+        self,
+        prompt: str | None = None,
+        *,
+        release: str | None = None,
+        signal: str | None = None,
+        tag: str | None = None,
+        history: bool = False,
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Ratings, newest first; with `history` also those that their raters replaced."""
-        params = {"prompt": prompt, "release": release, "signal": signal, "history": history}
+        """Ratings, newest first; with `history` also those that their raters replaced. `prompt` is a name or `name@7`."""
+        params = {"prompt": prompt, "release": release, "signal": signal, "tag": tag, "history": history}
         async for item in self._core.pages("/api/v1/feedback", params, PAGE):
             yield item
 
     @operation
     async def summary(
-        self, prompt: str | None = None, *, by: str = "version", signal: str | None = None, since: str | None = None
+        self,
+        prompt: str | None = None,
+        *,
+        by: str = "version",
+        signal: str | None = None,
+        tag: str | None = None,
+        since: str | None = None,
     ) -> dict[str, Any]:
         """Means and rates with intervals, by `version`, `release`, `environment`, `endpoint` or `signal`."""
-        params = {"prompt": prompt, "by": by, "signal": signal, "since": since}
+        params = {"prompt": prompt, "by": by, "signal": signal, "tag": tag, "since": since}
         found: dict[str, Any] = await self._core.json("GET", "/api/v1/feedback/summary", params=params)
         return found
 

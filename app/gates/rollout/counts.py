@@ -4,11 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from app.feedback.schemas import ERRORS, LATENCY, RESPONSES, UNITS, Tally
+from app.feedback.schemas import ERRORS, LATENCY, RESPONSES, UNITS, Scale, Tally
 from app.stats.sequential import Phase, Votes
 
-SCALES = {"thumbs": (0.0, 1.0), "stars": (0.0, 1.0), "score": (0.0, 1.0)}
-"""How tallies keep the signals whose scale is known: stars are shares of theirs already."""
 LATENCY_STEP = 1.02
 NO_VOTES = Votes(0, 0.0, 0.0)
 
@@ -31,34 +29,22 @@ class Counts:
             if tally.n > 0:
                 self._by_signal[tally.signal].append(tally)
 
-    def levels(self, signal: str, scale: tuple[float, float]) -> list[Level]:
+    def levels(self, signal: str) -> list[Level]:
         """The histogram of a signal's votes on [0, 1]."""
-        low, width = scale[0], scale[1] - scale[0]
-        return [
-            Level(t.phase, t.arm == "candidate", (t.total / t.n - low) / width, t.n) for t in self._by_signal[signal]
-        ]
+        return [Level(t.phase, t.arm == "candidate", t.total / t.n, t.n) for t in self._by_signal[signal]]
 
-    def votes(self, signal: str, scale: tuple[float, float] = (0.0, 1.0)) -> dict[int, Phase]:
+    def votes(self, signal: str) -> dict[int, Phase]:
         """By phase: both arms' votes on [0, 1]."""
-        low, width = scale[0], scale[1] - scale[0]
         found: defaultdict[int, list[Votes]] = defaultdict(lambda: [NO_VOTES, NO_VOTES])
         for t in self._by_signal[signal]:
             i = 0 if t.arm == "candidate" else 1
             n, total, squares = found[t.phase][i]
-            found[t.phase][i] = Votes(
-                n + t.n,
-                total + (t.total - t.n * low) / width,
-                squares + (t.squares - 2 * low * t.total + t.n * low * low) / (width * width),
-            )
+            found[t.phase][i] = Votes(n + t.n, total + t.total, squares + t.squares)
         return {phase: (arms[0], arms[1]) for phase, arms in sorted(found.items())}
 
-    def fits(self, signal: str, scale: tuple[float, float]) -> bool:
-        """Whether all votes lie on the scale: then no square sum can exceed its sum."""
-        for candidate, baseline in self.votes(signal, scale).values():
-            for votes in (candidate, baseline):
-                if votes.total < -1e-9 or votes.squares > votes.total + 1e-6 * max(1.0, votes.n):
-                    return False
-        return True
+    def outside(self, scale: Scale) -> int:
+        """How many votes of a named number lie outside the range that a rule gives it, in both arms."""
+        return sum(t.n for t in self._by_signal[scale.outside])
 
     def answers(self, *, candidate: bool) -> tuple[int, int]:
         """How many answers an arm gave, and how many of them failed."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from app.gates.rollout import budgets
-from app.gates.rollout.counts import SCALES, Level
+from app.gates.rollout.counts import Level
 from app.gates.rollout.flips import Outcome, Way, fewest
-from app.gates.rollout.schemas import FlipCost, RolloutRule
+from app.gates.rollout.schemas import FlipCost, RolloutRule, scale_of
 from app.gates.rollout.setting import FEWEST, UNEVEN, Setting, changed, difference, finite, least
 from app.gates.schemas import RuleOutcome
 from app.registry.kinds.gate_policy import Feedback, Rule
@@ -41,21 +41,32 @@ def judged(setting: Setting, index: int, rule: Rule) -> Iterator[RolloutRule]:
 
 
 def _feedback(setting: Setting, base: RolloutRule, asked: Feedback) -> Iterator[RolloutRule]:
-    scale = asked.range or SCALES.get(asked.signal, (0.0, 1.0))
-    base = changed(base, signal=asked.signal)
-    if not setting.counts.fits(asked.signal, scale):
-        reason = f"votes on {asked.signal} lie outside {scale[0]:g} to {scale[1]:g}: give the rule their range"
-        yield changed(base, needed=1, reason=reason)
-        return
-    levels = setting.counts.levels(asked.signal, scale)
-    phases = list(setting.counts.votes(asked.signal, scale).values())
+    scale = scale_of(asked)
+    signal = asked.signal if scale is None else scale.name
+    outside = 0 if scale is None else setting.counts.outside(scale)
+    base = changed(base, signal=asked.signal, out_of_range=outside)
+    for found in _votes(setting, base, asked, signal):
+        if scale is None or not outside:
+            yield found
+        else:
+            votes = "1 vote lies" if outside == 1 else f"{outside} votes lie"
+            reason = (
+                f"{found.reason}; {votes} outside {scale.low:g} to {scale.high:g} and set aside: check who sends them, or "
+                "give the rule their range"
+            )
+            yield changed(found, reason=reason)
+
+
+def _votes(setting: Setting, base: RolloutRule, asked: Feedback, signal: str) -> Iterator[RolloutRule]:
+    levels = setting.counts.levels(signal)
+    phases = list(setting.counts.votes(signal).values())
     n_c, n_b = (int(sum(arms[i].n for arms in phases)) for i in (0, 1))
     base = changed(base, n_candidate=n_c, n_baseline=n_b)
     if asked.no_worse_by is not None:
         named = changed(base, id=f"{base.id}/no_worse_by", target=asked.no_worse_by)
         yield _no_worse(setting, named, levels, phases, asked.no_worse_by)
         if not setting.assignment_broken:
-            yield from _per_unit(setting, named, asked.signal, scale, asked.no_worse_by)
+            yield from _per_unit(setting, named, signal, asked.no_worse_by)
     if asked.floor is not None:
         named = changed(base, id=f"{base.id}/floor", target=asked.floor)
         yield _floor(setting, named, levels, asked.floor)
@@ -131,11 +142,9 @@ def _words(outcome: RuleOutcome, estimate: float | None, margin: float, low: flo
     return f"{points}, somewhere from {100 * low:+.1f} to {100 * high:+.1f}: not enough votes to say"
 
 
-def _per_unit(
-    setting: Setting, base: RolloutRule, signal: str, scale: tuple[float, float], margin: float
-) -> Iterator[RolloutRule]:
+def _per_unit(setting: Setting, base: RolloutRule, signal: str, margin: float) -> Iterator[RolloutRule]:
     """Where the arms vote at different rates, who votes may differ too: bad votes per unit served have no such selection."""
-    votes, units = setting.counts.votes(signal, scale), setting.counts.unit_counts()
+    votes, units = setting.counts.votes(signal), setting.counts.unit_counts()
     shared = [(votes[phase], units[phase]) for phase in votes if phase in units]
     if not shared or _same_turnout(shared):
         return

@@ -40,6 +40,7 @@ class People:
         status: Any = "answered",
         latency_ms: float | None = 100.0,
         at: Any = None,
+        **more: Any,
     ) -> tuple[str, str]:
         """An answer of a rollout (or, without `arm`, outside one): its id and its receipt."""
         hashed = None if unit is None else self.feedback.unit_hash(project, unit)
@@ -58,6 +59,7 @@ class People:
             status=status,
             at=at or utc_now(),
             latency_ms=latency_ms,
+            **more,
         )
         await self.feedback.log(inference)
         return inference.id, self.feedback.receipt(project, inference.id, at)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from app.access.schemas import DEFAULT_PROJECT
 from app.feedback.book import Caps
@@ -292,3 +292,102 @@ async def test_answers_served_elsewhere_are_logged_and_rated_by_receipt(people: 
     assert (taken.status_code, taken.json()["errors"][0]["pointer"]) == (409, "/id")
     unknown = await people.client.post("/api/v1/inferences", json={"prompt": "unknown"})
     assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/prompt")
+
+
+@on_both
+@pytest.mark.parametrize("bad", ["a\0b", "line\nbreak", "\x7f", "\x85", "x" * 121, "x" * 201])
+async def test_an_id_has_no_control_characters_and_is_not_long(people: People, bad: str) -> None:
+    await people.prompt()
+    for name in ("id", "inference_id"):
+        body = {name: bad, "prompt": "ask", "signal": "thumbs", "value": 1}
+        assert (await people.rate(body, 422))["errors"][0]["pointer"] == f"/{name}"
+        assert (await people.rate([body], 422))["errors"][0]["pointer"] == f"/0/{name}"
+    logged = await people.client.post("/api/v1/inferences", json={"prompt": "ask", "id": bad})
+    assert (logged.status_code, logged.json()["errors"][0]["pointer"]) == (422, "/id")
+    await people.rate({"id": "x" * 120, "prompt": "ask", "signal": "thumbs", "value": 1})
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"output": "a\0"}, "/output"),
+        ({"error": "\0"}, "/error"),
+        ({"environment": "\0"}, "/environment"),
+        ({"endpoint": "\0"}, "/endpoint"),
+        ({"tags": ["web", "\0"]}, "/tags/1"),
+        ({"variables": {"a/b": [{"c": "\0"}]}}, "/variables/a~1b/0/c"),
+        ({"usage": {"\0": 1}}, "/usage"),
+        ({"messages": [{"role": "user", "content": "\0"}]}, "/messages/0/content"),
+    ],
+)
+async def test_an_answer_that_no_database_takes_is_refused_where_it_is_wrong(
+    people: People, body: dict[str, Any], pointer: str
+) -> None:
+    await people.prompt()
+    answer = await people.client.post("/api/v1/inferences", json={"prompt": "ask", **body})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+@on_both
+async def test_a_rating_that_names_another_prompt_than_answered_is_refused(people: People) -> None:
+    await people.prompt()
+    await people.prompt("other")
+    content = {"messages": [{"role": "user", "content": "Again: {{ q }}"}], "variables": {"q": {"type": "string"}}}
+    body = {"id": "m1", "prompt": "ask@1", "signal": "thumbs", "value": 1}
+    await people.rate(body)
+    await people.client.post("/api/v1/prompts/ask/versions", json={"content": content})
+    for wrong in ("ask@2", "other", "other@1"):
+        for name in ("id", "inference_id"):
+            problem = await people.rate({"signal": "thumbs", "value": 0, name: "m1", "prompt": wrong}, 422)
+            assert problem["errors"][0]["pointer"] == "/prompt"
+            assert "ask@1" in problem["detail"]
+            assert wrong in problem["detail"]
+    _, receipt = await people.served()
+    await people.rate({"receipt": receipt, "prompt": "ask@1", "signal": "thumbs", "value": 1}, 422)
+    await people.rate({"receipt": receipt, "prompt": "ask@9", "signal": "thumbs", "value": 1}, 422)
+    await people.rate({"receipt": receipt, "prompt": "ask@2", "signal": "thumbs", "value": 1})
+    for right in ("ask@1", "ask", "ask@latest"):  # a name, or a label, may have moved on since
+        await people.rate({**body, "prompt": right})
+
+
+@on_both
+async def test_the_cap_of_one_rater_holds_for_answers_and_units_that_are_new(people: People) -> None:
+    await people.prompt()
+    people.feedback.caps = Caps(per_rater=2)
+    by_unit = [{"id": f"m{n}", "prompt": "ask", "unit": "ann", "signal": "thumbs", "value": 1} for n in range(4)]
+    counted = [(await people.rate(body))["counted"] for body in by_unit]
+    assert counted == [True, True, False, False]
+    for _ in range(2):
+        await people.rate({"id": "alone", "prompt": "ask", "signal": "thumbs", "value": 1})
+    assert (await people.rate({"id": "alone", "prompt": "ask", "signal": "thumbs", "value": 0}))["counted"] is False
+    together = [
+        {"id": "new", "prompt": "ask", "unit": "ann", "signal": "thumbs", "value": 1},
+        {"id": "new", "signal": "thumbs", "value": 1},
+    ]
+    assert [r["counted"] for r in (await people.rate(together))["items"]] == [False, False]
+
+
+@on_both
+async def test_a_thousand_people_on_a_thousand_signals_are_a_few_queries(people: People) -> None:
+    receipts = [(await people.served(f"unit {n}"))[1] for n in range(100)]
+    body = [
+        {"receipt": receipts[n % 100], "signal": f"signal-{n}", "value": 1, "rater": f"unit {n % 100}"}
+        for n in range(1_000)
+    ]
+    queries: list[str] = []
+    engine = people.app.litestar.state.engine.sync_engine
+    listen = lambda _c, _cur, statement, *_: queries.append(statement)  # noqa: E731
+    event.listen(engine, "before_cursor_execute", listen)
+    await people.rate(body)
+    event.remove(engine, "before_cursor_execute", listen)
+    read = [query for query in queries if query.startswith("SELECT") and "rating_quota" in query]
+    assert len(read) == 1
+    assert len(queries) < 25
+
+
+@on_both
+async def test_an_answer_that_was_given_is_kept_whatever_the_model_said(people: People) -> None:
+    inference, _ = await people.served(output="a\0b", variables={"q\0": ["\0"]})
+    kept = await people.get(f"/inferences/{inference}")
+    assert (kept["output"], kept["variables"]) == ("a\ufffdb", {"q\ufffd": ["\ufffd"]})

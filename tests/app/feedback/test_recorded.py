@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.feedback.schemas import Tally
+from app.feedback.schemas import Scale, Tally
 from app.gates.rollout.judge import judge_rollout
 from tests.app.feedback.conftest import People
 from tests.app.gates.test_rollout import policy
@@ -64,8 +64,9 @@ def test_the_two_models_cannot_be_told_apart_by_these_ratings(shared_data: Path)
         if event["model"] != "reference" and event["faithfulness"] is not None:
             counted[str(event["model"]), float(str(event["faithfulness"]))] += 1
     arms = {"gpt-4o": "candidate", "llama-3.1-405b-instruct": "baseline"}
+    name = Scale("faithfulness", 1.0, 4.0).name
     tallies = [
-        Tally(0, arms[model], "faithfulness", min(100, round(value * 100)), n, n * value, n * value * value)  # type: ignore[arg-type]
+        Tally(0, arms[model], name, round(100 * (value - 1) / 3), n, n * (value - 1) / 3, n * ((value - 1) / 3) ** 2)  # type: ignore[arg-type]
         for (model, value), n in counted.items()
     ]
     rule = {"feedback": {"signal": "faithfulness", "no_worse_by": 0.05, "range": [1, 4]}}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.feedback import counting
-from app.feedback.schemas import ERRORS, LATENCY, RESPONSES, UNITS, Tally
+from app.feedback.schemas import ERRORS, LATENCY, RESPONSES, UNITS, Scale, Tally
 from app.gates.rollout.counts import Counts, Level
 from app.gates.rollout.flips import fewest
 from app.gates.rollout.judge import judge_rollout
@@ -213,14 +213,30 @@ def _served(ms: float, arm: str) -> Any:
 
 def test_a_named_number_is_judged_on_its_own_scale() -> None:
     faithful = {"feedback": {"signal": "faithfulness", "no_worse_by": 0.05, "range": [1, 4]}}
+    scale = Scale("faithfulness", 1.0, 4.0)
     tallies = [
-        Tally(0, "candidate", "faithfulness", 100, 300, 600.0, 1_200.0),
-        Tally(0, "baseline", "faithfulness", 100, 300, 1_200.0, 4_800.0),
+        Tally(0, "candidate", scale.name, 33, 300, 100.0, 100 / 3),
+        Tally(0, "baseline", scale.name, 100, 300, 300.0, 300.0),
     ]
     assert only(judge(tallies, faithful)).estimate == pytest.approx(-2 / 3)
     unranged = {"feedback": {"signal": "faithfulness", "no_worse_by": 0.05}}
-    rule = only(judge(tallies, unranged))
-    assert (rule.verdict, "range" in rule.reason) == ("inconclusive", True)
+    aside = [Tally(0, "candidate", Scale("faithfulness", 0.0, 1.0).outside, 0, 300, 0.0, 0.0)]
+    rule = only(judge(aside, unranged))
+    assert (rule.verdict, rule.out_of_range, "range" in rule.reason) == ("inconclusive", 300, True)
+
+
+def test_votes_out_of_range_are_told_and_the_rule_decides_on_the_others() -> None:
+    faithful = {"feedback": {"signal": "faithfulness", "no_worse_by": 0.05, "range": [1, 4]}}
+    scale = Scale("faithfulness", 1.0, 4.0)
+    tallies = [
+        Tally(0, "candidate", scale.name, 33, 300, 100.0, 100 / 3),
+        Tally(0, "baseline", scale.name, 100, 300, 300.0, 300.0),
+    ]
+    without = only(judge(tallies, faithful))
+    rule = only(judge([*tallies, Tally(0, "candidate", scale.outside, 0, 2, 0.0, 0.0)], faithful))
+    assert (without.verdict, without.out_of_range) == ("fail", 0)
+    assert (rule.verdict, rule.estimate, rule.low, rule.high) == ("fail", without.estimate, without.low, without.high)
+    assert (rule.out_of_range, "2 votes lie outside 1 to 4" in rule.reason) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -257,3 +257,24 @@ async def test_policies_name_rollout_rules_that_releases_are_pinned_to(door: Doo
     served = await crowd.served(range(400))
     await crowd.rate(served, "thumbs", {"candidate": 0.4, "baseline": 0.9})
     assert (await door.read(release))["state"] == "paused"
+
+
+@on_both
+async def test_a_vote_out_of_its_range_does_not_blind_the_rule(door: Door, crowd: Crowd) -> None:
+    delta = {"feedback": {"signal": "delta", "no_worse_by": 0.05, "range": [-3, 3]}}
+    release = await rolling(door, [0.5], [delta])
+    served = await crowd.served(range(400))
+    receipt = next(receipt for name, receipt in served.values() if name == "baseline")
+    stray = {"receipt": receipt, "signal": "delta", "value": 1e9, "rater": "stray"}
+    assert (await door.client.post("/api/v1/feedback", json=stray)).status_code == 201
+    votes = [
+        {"receipt": receipt, "signal": "delta", "value": -2 if name == "candidate" else 2}
+        for name, receipt in served.values()
+        if receipt != stray["receipt"]
+    ]
+    assert (await door.client.post("/api/v1/feedback", json=votes)).status_code == 201
+    paused = await door.read(release)
+    [rule, *_] = paused["rollout_verdict"]["rules"]
+    assert (paused["state"], rule["verdict"], rule["out_of_range"]) == ("paused", "fail", 1)
+    assert rule["n_candidate"] + rule["n_baseline"] == 399
+    assert "1 vote lies outside -3 to 3" in rule["reason"]
