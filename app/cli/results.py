@@ -1,10 +1,7 @@
 """`promptward results`, `compare` and `export`: reading a run."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import click
 from promptward.runs import ExportFormat, Filters
@@ -12,6 +9,7 @@ from promptward.shapes import Result
 
 from app.cli.command import Session, common
 from app.cli.exits import UserError
+from app.cli.files import replacing
 from app.cli.output import Output, shown
 from app.cli.run_report import PAIRED_COLUMNS, paired_row
 
@@ -106,25 +104,11 @@ async def export(session: Session, run_id: str, file: Path) -> None:
         raise UserError(f"{file}: the ending says the format; use {', '.join(FORMATS)}")
     size = 0
     async with session.client() as client:
-        with _replacing(file) as target:
+        with replacing(file) as target:
             async for piece in client.runs.export(run_id, cast("ExportFormat", kind)):
                 size += target.write(piece)
     session.out.data({"file": str(file), "format": kind, "bytes": size})
     session.out.line(f"wrote {file} ({size:,} bytes)")
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the name of `file` once it is whole."""
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as target:
-            yield target
-        unfinished.replace(file)
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _flips(out: Output, rows: list[list[object]]) -> None:
