@@ -266,7 +266,7 @@ class Audit(Group[Mode]):
 
     @streaming
     async def each(self, **filters: Unpack[AuditFilters]) -> AsyncGenerator[dict[str, Any], None]:
-        """Every change, newest first, page by page."""
+        """Every change, newest first, page by page. Entries that were altered beyond reading are left out; `verify` names them."""
         async for item in self._core.pages("/api/v1/audit", _given(filters), PAGE):
             yield item
 
