@@ -93,6 +93,7 @@ async def test_an_export_goes_on_where_the_one_before_it_ended(client: httpx2.As
     assert check_audit_export(rest, [head, end_of(rest)]).ok
     alone = check_audit_export(rest)
     assert (alone.ok, alone.first_bad) == (False, 1)
+    assert "give the checkpoint that it continues, 19:<hash>" in str(alone.why)
     other = check_audit_export(rest, [f"19:sha256:{'ab' * 32}"])
     assert (other.ok, other.first_bad) == (False, 20)
     assert not check_audit_export(rest, [head, f"3:sha256:{'ab' * 32}"]).ok
@@ -205,6 +206,20 @@ async def test_an_entry_that_cannot_be_read_is_named_in_an_export_and_in_the_lis
     assert (await client.get("/api/v1/audit/verify")).json()["first_bad"] == 2
 
 
+@on_both
+@pytest.mark.parametrize("at", ["0044-03-15 00:00:00 BC", "294000-01-01 00:00:00+00", "infinity", "-infinity"])
+async def test_a_time_that_no_clock_shows_is_named_and_hides_no_other_entry(
+    app: KeepEncodedSlash, client: httpx2.AsyncClient, lines: list[bytes], at: str
+) -> None:
+    async with app.litestar.state.sessions.begin() as session:
+        await session.execute(text(f"UPDATE audit_entry SET at = '{at}' WHERE no = 5"))
+    assert check_audit_export(await exported(client)).first_bad == 5
+    listed = await client.get("/api/v1/audit", params={"limit": 500})
+    assert listed.status_code == 200, listed.text
+    assert {e["no"] for e in listed.json()["items"]} >= set(range(1, 20)) - {5}
+    assert (await client.get("/api/v1/audit/verify")).json()["first_bad"] == 5
+
+
 async def test_a_project_sees_and_seals_its_own_chain_alone(
     app: KeepEncodedSlash, client: httpx2.AsyncClient, settings: Settings, lines: list[bytes]
 ) -> None:
@@ -223,6 +238,12 @@ async def test_a_project_sees_and_seals_its_own_chain_alone(
     assert len(await exported(client)) == len(lines)
     assert not check_audit_export([*own[:-1], lines[-1]]).ok
     assert not check_audit_export([own[0], *lines[1:]]).ok
+    end = json.loads(lines[-1])["checkpoint"]
+    assert not check_audit_export([*lines[:-1], tampering.encoded({"checkpoint": {**end, "project": "elsewhere"}})]).ok
+    last = tampering.hashed({**json.loads(lines[-2]), "project": "elsewhere"})
+    end |= {"hash": last["hash"]}
+    mixed = check_audit_export([*lines[:-2], tampering.encoded(last), tampering.encoded({"checkpoint": end})])
+    assert (mixed.ok, mixed.first_bad) == (False, 19)
     moved = [tampering.encoded({**json.loads(line), "project": "elsewhere"}) for line in lines[:-1]]
     assert not check_audit_export([*moved, own[-1]]).ok
 
