@@ -240,10 +240,11 @@ async def test_a_project_sees_and_seals_its_own_chain_alone(
     assert not check_audit_export([own[0], *lines[1:]]).ok
     end = json.loads(lines[-1])["checkpoint"]
     assert not check_audit_export([*lines[:-1], tampering.encoded({"checkpoint": {**end, "project": "elsewhere"}})]).ok
-    last = tampering.hashed({**json.loads(lines[-2]), "project": "elsewhere"})
-    end |= {"hash": last["hash"]}
-    mixed = check_audit_export([*lines[:-2], tampering.encoded(last), tampering.encoded({"checkpoint": end})])
-    assert (mixed.ok, mixed.first_bad) == (False, 19)
+    foreign = tampering.hashed({**json.loads(lines[-3]), "project": "elsewhere"})
+    last = tampering.hashed({**json.loads(lines[-2]), "previous": foreign["hash"]})
+    closed = {"checkpoint": {**end, "hash": last["hash"]}}
+    mixed = check_audit_export([*lines[:-3], *[tampering.encoded(line) for line in (foreign, last, closed)]])
+    assert (mixed.ok, mixed.first_bad) == (False, 18)
     moved = [tampering.encoded({**json.loads(line), "project": "elsewhere"}) for line in lines[:-1]]
     assert not check_audit_export([*moved, own[-1]]).ok
 
