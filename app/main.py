@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,9 @@ from app.access.idempotency import Idempotency
 from app.access.roles import PUBLIC
 from app.access.service import Authenticator, ensure_admin_key
 from app.audit import controller as audit
+from app.audit.chain import Head, check_export
+from app.audit.checkpoints import Sealer
+from app.audit.schemas import Verified
 from app.audit.service import attach as attach_audit
 from app.datasets import controller as datasets
 from app.datasets.retention import Retention
@@ -64,6 +67,7 @@ from evaluators.tokens import set_counter
 
 __all__ = [
     "DomainError",
+    "check_audit_export",
     "check_database",
     "create_app",
     "embedded",
@@ -193,7 +197,9 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.runs = Runs(state.sessions, state.llm, state.generation, state.clock)
         await state.runs.start()
         stack.push_async_callback(state.runs.close)
-        state.feedback = Feedback(state.sessions, state.clock, home.secret(settings.home, settings.secret_key))
+        secret = home.secret(settings.home, settings.secret_key)
+        state.audit_sealer = Sealer(secret)
+        state.feedback = Feedback(state.sessions, state.clock, secret)
         stack.push_async_callback(state.feedback.close)
         state.releases = Releases(state.sessions, state.runs, state.feedback, state.clock)
         await state.releases.start()
@@ -327,6 +333,21 @@ async def check_database(settings: Settings) -> None:
         await runner.check(engine)
     finally:
         await engine.dispose()
+
+
+def check_audit_export(lines: Iterable[bytes], heads: Sequence[str] = (), settings: Settings | None = None) -> Verified:
+    """Whether an exported audit is whole. Opens no database.
+
+    `heads` are `<no>:<hash>` of earlier checkpoints. With `settings`, the last line must have been sealed with this home's
+    signing key. Raises `ValueError` for a head that is not one, and when this home has no key.
+    """
+    sealer = None
+    if settings is not None:
+        secret = home.kept_secret(settings.home, settings.secret_key)
+        if secret is None:
+            raise ValueError(f"{settings.home} has no signing key; set PROMPTWARD_HOME or PROMPTWARD_SECRET_KEY")
+        sealer = Sealer(secret)
+    return check_export(lines, [Head.parse(head) for head in heads], sealer)
 
 
 def running_service(settings: Settings) -> home.Address | None:

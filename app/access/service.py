@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -17,6 +18,7 @@ from app.kit.clock import Clock, utc_now
 from app.kit.db import Sessions, writing
 from app.kit.errors import ConflictError, InvalidContentError, NotFoundError, UnauthorizedError
 from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.kit.texts import require_text
 
 CACHE_S = 4.0
 """How long a checked key is trusted: a revoked key stops within five seconds on every replica."""
@@ -38,6 +40,7 @@ class KeyService:
             raise InvalidContentError.at(
                 "/expires_at", "give a moment in the future with its offset, such as 2027-01-31T00:00:00Z"
             )
+        require_text(new.name, "/name")
         await writing(self._session)
         key = key or keys.make()
         salt = secrets.token_bytes(16)
@@ -82,12 +85,27 @@ class KeyService:
             key.revoked_at = self._clock()
             self._note("revoked", key.id, {"role": key.role, "name": key.name})
 
-    def _note(self, action: str, key_id: str, details: dict[str, str]) -> None:
+    def note_restored(self, key: APIKey, *, secret_changed: bool) -> None:
+        """A key that takes effect again, or with another secret."""
+        before = "active" if key.revoked_at is None else "revoked"
+        details: dict[str, str | bool] = {"role": key.role, "name": key.name, "secret_changed": secret_changed}
+        self._note("restored", key.id, details, before, "active")
+
+    def _note(
+        self,
+        action: str,
+        key_id: str,
+        details: Mapping[str, str | bool],
+        before: str | None = None,
+        after: str | None = None,
+    ) -> None:
         change = Change(
             project_id=self._project_id,
             actor=self._actor,
             action=f"key.{action}",
             subject=f"key {key_id}",
+            before=before,
+            after=after,
             details=dict(details),
         )
         record(self._session, change)
@@ -182,5 +200,9 @@ async def ensure_admin_key(sessions: Sessions, given: str | None, clock: Clock =
         if old is None:
             await service.create(KeyCreate("admin", "PROMPTWARD_ADMIN_KEY"), key)
         else:
-            old.mac, old.revoked_at = keys.mac_of(old.salt, key.secret), None
+            mac = keys.mac_of(old.salt, key.secret)
+            same = hmac.compare_digest(mac, old.mac)
+            if old.revoked_at is not None or not same:
+                service.note_restored(old, secret_changed=not same)
+            old.mac, old.revoked_at = mac, None
         return None

@@ -6,7 +6,7 @@ from typing import Any
 from app.formats.building import Builder, declared
 from app.formats.chat import CannotKeepError, chat, content_of, left_out
 from app.formats.foreign import with_variables
-from app.formats.naming import checked, name_of, tag_of
+from app.formats.naming import ALIAS, checked, name_of, tag_of
 from app.formats.nodes import Node
 from app.formats.providers import endpoint_of
 from app.formats.schemas import Version
@@ -72,6 +72,7 @@ def _version(node: Node, builder: Builder) -> None:
         tools=tool_config(config.get("tools").each(), builder, name),
         tags=[tag_of(tag.text("a tag")) for tag in node.get("tags").each()],
         metadata={"config": rest} if rest else {},
+        aliases=[original] if original != name and ALIAS.fullmatch(original) else [],
     )
     for key, field in node.fields():
         if key not in _IGNORED and field.data not in (None, {}, []):

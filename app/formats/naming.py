@@ -19,6 +19,8 @@ _SUFFIXES = (
     ".yaml",
     ".yml",
 )
+ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}")
+"""What may stay as a further name of a prompt."""
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 

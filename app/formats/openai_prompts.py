@@ -6,7 +6,7 @@ from typing import Any
 from app.formats.building import Builder, checked_variable
 from app.formats.chat import CannotKeepError, Chat, chat, content_of, left_out
 from app.formats.foreign import with_variables
-from app.formats.naming import checked, name_of
+from app.formats.naming import ALIAS, checked, name_of
 from app.formats.nodes import Node
 from app.formats.providers import endpoint_of
 from app.formats.schemas import Version
@@ -75,8 +75,6 @@ def _object(node: Node, builder: Builder) -> None:
     metadata: dict[str, Any] = (
         dict(node.get("metadata").data or {}) if isinstance(node.get("metadata").data, dict) else {}
     )
-    if identity:
-        metadata["aliases"] = [identity]
     tools = tool_config(node.get("tools").each(), builder, name, node.get("tool_choice").data)
     text = node.get("text").get("format")
     form = response_format(node.get("response_format") if text.data is None else text, builder)
@@ -90,6 +88,7 @@ def _object(node: Node, builder: Builder) -> None:
         response_format=form,
         tools=tools,
         metadata=metadata,
+        aliases=[identity] if identity and ALIAS.fullmatch(identity) else [],
     )
     version = Version(name, content, _author(node), _date(node), _message(node))
     number = node.get("version").data

@@ -28,4 +28,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 def record(session: AsyncSession, change: Change) -> None:
     """Notes a change of the session's transaction. It is kept if and only if the transaction is committed."""
-    session.sync_session.info.setdefault(CHANGES, []).append(change)
+    if session.get_transaction() is None:
+        session.sync_session.begin()  # so that there is one whose end is the change's own
+    session.info.setdefault(CHANGES, []).append(change)

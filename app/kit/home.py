@@ -51,6 +51,16 @@ def secret(home: Path, given: str | None) -> bytes:
     return path.read_bytes()
 
 
+def kept_secret(home: Path, given: str | None) -> bytes | None:
+    """The same key without making one; None when there is none yet."""
+    if given is not None:
+        return given.encode()
+    try:
+        return (home / SIGNING_FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 @contextmanager
 def locked(home: Path) -> Iterator[None]:
     """Holds the home; `ConflictError` when another process has it."""

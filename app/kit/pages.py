@@ -37,6 +37,15 @@ def decode_cursor(cursor: str, types: tuple[type, ...]) -> list[Any]:
         key = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(key, list) or len(key) != len(types):
             raise ValueError(cursor)
-        return [msgspec.convert(part, kind) for part, kind in zip(key, types, strict=True)]
+        return [_bindable(msgspec.convert(part, kind)) for part, kind in zip(key, types, strict=True)]
     except (ValueError, msgspec.MsgspecError) as error:
         raise BadRequestError.at("/cursor", "this cursor was not made by this list; start again without it") from error
+
+
+def _bindable(part: Any) -> Any:
+    """Raises `ValueError` for what no sort key of ours is and no database takes: integers past 64 bits, NUL in text."""
+    if isinstance(part, int) and not -(2**63) <= part < 2**63:
+        raise ValueError(part)
+    if isinstance(part, str) and "\x00" in part:
+        raise ValueError(part)
+    return part

@@ -11,6 +11,7 @@ import msgspec
 from app.kit.digests import DIGEST_PREFIX, canonical, digest, normalised
 from app.kit.errors import FieldError, InvalidContentError, TooLargeError
 from app.kit.pointers import escape
+from app.kit.texts import bad_text
 from app.registry.kinds import kinds
 from app.registry.kinds.base import Kind
 from app.registry.schemas import Artifact
@@ -133,14 +134,14 @@ def unrepresentable(value: Any, pointer: str = "", depth: int = 0) -> Iterable[F
     elif isinstance(value, dict):
         for key, item in value.items():
             where = f"{pointer}/{escape(str(key))}"
-            if isinstance(key, str) and (problem := _bad_text(key)):
+            if isinstance(key, str) and (problem := bad_text(key)):
                 yield FieldError(where, problem)
             yield from unrepresentable(item, where, depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from unrepresentable(item, f"{pointer}/{index}", depth + 1)
     elif isinstance(value, str):
-        if problem := _bad_text(value):
+        if problem := bad_text(value):
             yield FieldError(pointer, problem)
     elif isinstance(value, float):
         if not math.isfinite(value):
@@ -151,13 +152,3 @@ def unrepresentable(value: Any, pointer: str = "", depth: int = 0) -> Iterable[F
             )
     elif isinstance(value, int) and not -EXACT_INTEGERS < value < EXACT_INTEGERS:
         yield FieldError(pointer, f"{value} is past 2**53, where JSON numbers stop being exact; write it as a string")
-
-
-def _bad_text(text: str) -> str | None:
-    if "\x00" in text:
-        return "a NUL character cannot be stored"
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return f"character {error.start + 1} is a lone surrogate, which is no text"
-    return None

@@ -11,6 +11,7 @@ from app.kit.changes import Change, record
 from app.kit.clock import Clock, utc_now
 from app.kit.digests import DIGEST_PREFIX
 from app.kit.errors import ConflictError, FieldError, InvalidContentError, NotFoundError
+from app.kit.texts import require_text
 from app.registry import contents
 from app.registry.composition import ByDigest, expanded
 from app.registry.contents import Prepared, deciding
@@ -146,6 +147,7 @@ class Registry:
     ) -> tuple[Version, bool]:
         """A new version; or, with False, the latest one when that is what the content is."""
         checked_name(name)
+        require_text(message, "/message")
         labels = list(labels)
         await self.repository.lock()
         await self.labels.require_free(kind, name, labels)
@@ -195,6 +197,7 @@ class Registry:
 
         Raises `PreconditionFailedError` when the label does not stand where it is `expected`.
         """
+        require_text(reason, "/reason")
         await self.repository.lock()
         await self.labels.require_free(kind, name, [label], "/label")
         name = (await self.known(kind, name)).name
@@ -209,6 +212,7 @@ class Registry:
     async def remove_label(
         self, kind: str, name: str, label: str, reason: str = "", expected: Expected = ANYTHING
     ) -> None:
+        require_text(reason, "/reason")
         await self.repository.lock()
         await self.labels.require_free(kind, name, [label], "/label")
         name = (await self.known(kind, name)).name

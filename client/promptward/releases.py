@@ -256,33 +256,54 @@ class Feedback(Group[Mode]):
         return made
 
 
+class AuditFilters(TypedDict, total=False):
+    """`action` is whole or its noun; `subject` and `actor` are found anywhere; times are RFC 3339, `until` itself is out."""
+
+    action: str | None
+    subject: str | None
+    actor: str | None
+    since: str | None
+    until: str | None
+
+
 class Audit(Group[Mode]):
     @operation
     async def list(
-        self,
-        *,
-        action: str | None = None,
-        subject: str | None = None,
-        actor: str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
+        self, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[AuditFilters]
     ) -> Page[dict[str, Any]]:
         """One page of every change, newest first."""
-        params = {"action": action, "subject": subject, "actor": actor, "limit": limit, "cursor": cursor}
+        params = {**_given(filters), "limit": limit, "cursor": cursor}
         page: Page[dict[str, Any]] = await self._core.json("GET", "/api/v1/audit", params=params)
         return page
 
     @streaming
-    async def each(
-        self, *, action: str | None = None, subject: str | None = None, actor: str | None = None
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        """Every change, newest first."""
-        params = {"action": action, "subject": subject, "actor": actor}
-        async for item in self._core.pages("/api/v1/audit", params, PAGE):
+    async def each(self, **filters: Unpack[AuditFilters]) -> AsyncGenerator[dict[str, Any], None]:
+        """Every change, newest first, page by page. Entries that were altered beyond reading are left out; `verify` names them."""
+        async for item in self._core.pages("/api/v1/audit", _given(filters), PAGE):
             yield item
 
     @operation
-    async def verify(self) -> dict[str, Any]:
-        """Whether the chain is whole: `{ok, entries, head, first_bad?, why?}`."""
-        found: dict[str, Any] = await self._core.json("GET", "/api/v1/audit/verify", extra_s=LONG_S)
+    async def verify(self, *, head: str | None = None) -> dict[str, Any]:
+        """Whether the chain is whole: `{ok, entries, head, first_bad?, why?}`. With `head`, `<no>:<hash>` of an earlier
+        checkpoint, also whether that lies on it."""
+        found: dict[str, Any] = await self._core.json(
+            "GET", "/api/v1/audit/verify", params={"head": head}, extra_s=LONG_S
+        )
         return found
+
+    @operation
+    async def checkpoint(self) -> dict[str, Any]:
+        """Where the chain ends now: `{project, no, hash, at, mac}`."""
+        found: dict[str, Any] = await self._core.json("GET", "/api/v1/audit/checkpoint")
+        return found
+
+    @streaming
+    async def export(self, *, since_no: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The chain as JSON lines, oldest first, piece by piece; its last line is the checkpoint."""
+        async with self._core.streamed("/api/v1/audit/export", {"since_no": since_no}) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+def _given(filters: AuditFilters) -> dict[str, Any]:
+    return {**filters}

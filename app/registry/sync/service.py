@@ -9,6 +9,7 @@ import msgspec
 
 from app.kit.errors import ConflictError, FieldError, ForbiddenError, InvalidContentError, NotFoundError
 from app.kit.pointers import escape
+from app.kit.texts import require_text
 from app.registry import contents
 from app.registry.contents import Prepared
 from app.registry.environments import Environments
@@ -79,6 +80,8 @@ class Sync:
 
     async def run(self, request: SyncRequest) -> SyncResult:
         """Raises `InvalidContentError` with every fault, `LabelProtectedError`, and `ConflictError` for `apply`."""
+        require_text(request.message, "/message")
+        require_text(request.commit or "", "/commit")
         project = read(request.files, self._files.suffixes)
         self._problems += project.problems
         await self._read_datasets(project.sources)

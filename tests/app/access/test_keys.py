@@ -2,6 +2,9 @@ import httpx2
 import pytest
 
 from app.access import keys
+from app.access.service import ensure_admin_key
+from app.kit.asgi import KeepEncodedSlash
+from tests.conftest import client_of
 
 
 async def test_a_new_key_opens_what_its_role_may_do_and_nothing_else(
@@ -88,3 +91,32 @@ def test_the_last_characters_of_a_key_are_its_checksum() -> None:
     key = keys.make()
     assert key.secret.endswith(keys.checksum(key.id + key.secret[: -keys.CHECKSUM_LENGTH]))
     assert keys.parse(str(key)) == key
+
+
+async def test_an_admin_key_that_takes_effect_again_is_written_down(app: KeepEncodedSlash) -> None:
+    """Whoever may set the environment can undo a revocation; it must not pass unseen."""
+    state = app.litestar.state
+    given, other = keys.Key("ops", keys.make().secret), keys.Key("ops", keys.make().secret)
+
+    async def start(key: keys.Key) -> None:
+        assert await ensure_admin_key(state.sessions, str(key)) is None
+
+    await start(given)
+    await start(given)
+    async with client_of(app) as client:
+        assert (await client.delete("/api/v1/keys/ops")).status_code == 204
+        await start(given)
+        await start(given)
+        await start(other)
+        made = list(reversed((await client.get("/api/v1/audit")).json()["items"]))
+    assert [(e["action"], e["subject"]) for e in made] == [
+        ("key.created", "key ops"),
+        ("key.revoked", "key ops"),
+        ("key.restored", "key ops"),
+        ("key.restored", "key ops"),
+    ]
+    assert [(e["actor"], e["before"], e["details"].get("secret_changed")) for e in made[2:]] == [
+        ("start", "revoked", False),
+        ("start", "active", True),
+    ]
+    assert other.secret not in repr(made)

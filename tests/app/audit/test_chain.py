@@ -7,9 +7,8 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from app.audit.service import START
+from app.audit.chain import START
 from app.kit.asgi import KeepEncodedSlash
-from app.kit.changes import Change, record
 from tests.conftest import client_of, on_both
 
 MESSAGES = [{"role": "user", "content": "hello"}]
@@ -81,19 +80,6 @@ async def test_what_is_refused_leaves_no_entry(client: httpx2.AsyncClient) -> No
     assert await entries(client) == []
 
 
-@on_both
-async def test_a_transaction_that_is_rolled_back_leaves_no_entry(app: KeepEncodedSlash) -> None:
-    state = app.litestar.state
-    change = Change(project_id="default", actor="a", action="thing.done", subject="thing")
-    async with state.sessions() as session:
-        await session.execute(text("SELECT 1"))
-        record(session, change)
-        await session.rollback()
-        await session.commit()
-    async with client_of(app) as client:
-        assert await entries(client) == []
-
-
 async def test_keys_environments_and_verdicts_are_in_it_without_secrets(client: httpx2.AsyncClient) -> None:
     key = (await client.post("/api/v1/keys", json={"role": "ci", "name": "pipeline"})).json()
     await client.delete(f"/api/v1/keys/{key['id']}")
@@ -150,6 +136,14 @@ async def test_changes_at_once_make_one_chain_without_gap(client: httpx2.AsyncCl
         ("UPDATE audit_entry SET project_id = 'other' WHERE no = 5", 5),
         ("DELETE FROM audit_entry WHERE no = 2", 2),
         ("DELETE FROM audit_entry WHERE no = 5", 5),
+        ("DELETE FROM audit_entry WHERE no < 3", 1),
+        ("DELETE FROM audit_entry WHERE no > 3", 4),
+        ("UPDATE audit_entry SET no = CASE no WHEN 2 THEN -1 ELSE -2 END WHERE no IN (2, 3)", -2),
+        ("UPDATE audit_entry SET reason = CASE no WHEN 2 THEN 'reason 2' ELSE 'reason 1' END WHERE no IN (2, 3)", 2),
+        ("UPDATE audit_entry SET previous = hash WHERE no = 4", 4),
+        ("UPDATE audit_entry SET subject = 'prompt other' WHERE no = 2", 2),
+        ("UPDATE audit_entry SET action = 'label.moved' WHERE no = 2", 2),
+        ("UPDATE audit_entry SET before = NULL WHERE no = 3", 3),
         ("DELETE FROM audit_entry", 1),
         ("DELETE FROM audit_head", 1),
         ("UPDATE audit_entry SET no = 9 WHERE no = 5", 5),
@@ -179,6 +173,17 @@ async def test_whatever_is_altered_is_found(
     found = await verify(client)
     assert (found["ok"], found["first_bad"]) == (False, first_bad)
     assert found["why"]
+
+
+@on_both
+async def test_two_entries_that_change_places_are_found(app: KeepEncodedSlash, client: httpx2.AsyncClient) -> None:
+    for n in range(5):
+        await version(client, content=f"hello {n}")
+    async with app.litestar.state.sessions.begin() as session:
+        for was, to in ((2, 99), (4, 2), (99, 4)):
+            await session.execute(text("UPDATE audit_entry SET no = :to WHERE no = :was"), {"was": was, "to": to})
+    found = await verify(client)
+    assert (found["ok"], found["first_bad"]) == (False, 2)
 
 
 @on_both

@@ -51,7 +51,7 @@ async def test_openai_prompt_objects_keep_their_ids_as_aliases_and_their_version
     ]
     content = yaml_of(found, "prompts/Weather-helper.prompt.yaml")
     assert content == found.history[1].content
-    assert content["metadata"] == {"aliases": ["pmpt_68a"]}
+    assert content["aliases"] == ["pmpt_68a"]
     assert content["params"] == {
         "temperature": 0.2,
         "max_completion_tokens": 300,

@@ -67,9 +67,9 @@ async def test_what_was_made_elsewhere_comes_out_as_files_and_goes_into_an_empty
         "datasets/d.jsonl",
         "datasets/d.md",
         "datasets/s.suite.yaml",
-        "promptward.yaml",
         "prompts/docs/ask.prompt.yaml",
         "prompts/shared/tone.prompt.yaml",
+        "promptward.yaml",
     ]
     async with started(settings_for(tmp_path / "other", sqlite_url)) as app, client_of(app) as other:
         await sync(other, files)

@@ -26,7 +26,8 @@ async def test_the_history_of_real_prompts_becomes_versions(client: httpx2.Async
         for artifact in await items_of(client, "/api/v1/prompts")
         for version in await items_of(client, path("prompts", artifact["name"], "versions"))
     ]
-    assert (len(versions), len({v["name"] for v in versions}), len({v["digest"] for v in versions})) == (64, 8, 63)
+    digests = {(v["name"], v["digest"]) for v in versions}  # one is a revert; two prompts share two texts
+    assert (len(versions), len({v["name"] for v in versions}), len(digests)) == (64, 8, 63)
     kept = {(v["name"], v["version"]): v["source"]["date"] for v in versions}
     assert kept == {(row["pattern"], row["version"]): row["date"] for row in rows}
     for row in rows[:10]:
@@ -118,8 +119,8 @@ async def test_what_cannot_be_read_is_refused_with_file_and_line_and_makes_nothi
     assert await items_of(sqlite_client, "/api/v1/prompts") == []
 
 
-async def test_who_may_only_read_may_plan_an_import(sqlite_client: httpx2.AsyncClient, app: Any) -> None:
-    key = (await sqlite_client.post("/api/v1/keys", json={"role": "reader", "name": "r"})).json()["key"]
+async def test_who_may_only_read_may_plan_an_import(client: httpx2.AsyncClient, app: Any) -> None:
+    key = (await client.post("/api/v1/keys", json={"role": "reader", "name": "r"})).json()["key"]
     async with client_of(app, key) as reader:
         assert (await bring(reader, "text", {"a.md": "Hi"}, "plan")).status_code == 200
         assert problem(await bring(reader, "text", {"a.md": "Hi"}))[0] == 403

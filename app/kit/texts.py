@@ -1,0 +1,20 @@
+"""What people write in passing: messages, reasons, names of keys."""
+
+from app.kit.errors import InvalidContentError
+
+
+def bad_text(text: str) -> str | None:
+    """What keeps a text from being stored: PostgreSQL takes no NUL, and UTF-8 no lone surrogate. None when nothing does."""
+    if "\x00" in text:
+        return "a NUL character cannot be stored"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"character {error.start + 1} is a lone surrogate, which is no text"
+    return None
+
+
+def require_text(text: str, pointer: str) -> None:
+    """Raises `InvalidContentError` at `pointer` for a text that cannot be stored."""
+    if (problem := bad_text(text)) is not None:
+        raise InvalidContentError.at(pointer, problem)
