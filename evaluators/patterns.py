@@ -4,13 +4,13 @@ import functools
 import heapq
 import itertools
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import msgspec
 import re2
 
-from evaluators.detection.table import DETECTORS, LOOSE, Detector, Group
+from evaluators.detection.table import DETECTORS, LOOSE, Group
 
 _MEMORY = 64 << 20  # bytes for the automaton of LOOSE; with less it is rebuilt again and again, and slow
 _NOT_A_WORD = re.compile(rb"[^A-Za-z0-9]")
@@ -30,10 +30,12 @@ class Finding(msgspec.Struct, frozen=True):
     shown: str
 
 
-class _Hit(msgspec.Struct, frozen=True, gc=False):
-    detector: Detector
+class _Hit(NamedTuple):
+    """In bytes; hits compare as they are preferred: the leftmost, the longest, the first kind of the table."""
+
     start: int
-    end: int
+    minus_end: int
+    rank: int
 
 
 def kinds() -> dict[str, Group]:
@@ -49,12 +51,8 @@ def find(text: str, *, limit: int = 100) -> list[Finding]:
     data = text.encode("utf-8", "replace")  # a lone surrogate is one character and becomes one: offsets stay
     if not mentions(data):
         return []
-    streams = [
-        ((hit.start, -hit.end, rank, hit) for hit in _hits(detector, rank, data))
-        for rank, detector in enumerate(DETECTORS)
-    ]
-    apart = _apart(hit for *_, hit in heapq.merge(*streams))
-    return list(_findings(itertools.islice(apart, limit), text, data))
+    hits = _apart(heapq.merge(*(_hits(rank, data) for rank in range(len(DETECTORS)))))
+    return list(_findings(itertools.islice(hits, limit), text, data))
 
 
 def mentions(data: bytes) -> bool:
@@ -65,36 +63,37 @@ def mentions(data: bytes) -> bool:
     return _loose().search(data) is not None
 
 
-def _apart(hits: Iterator[_Hit]) -> Iterator[_Hit]:
+def _apart(hits: Iterable[_Hit]) -> Iterator[_Hit]:
     end = 0
     for hit in hits:
         if hit.start >= end:
-            end = hit.end
+            end = -hit.minus_end
             yield hit
 
 
-def _findings(hits: Iterator[_Hit], text: str, data: bytes) -> Iterator[Finding]:
+def _findings(hits: Iterable[_Hit], text: str, data: bytes) -> Iterator[Finding]:
     """The hits in characters: each stretch of bytes is decoded once."""
     at_byte = at_char = 0
     for hit in hits:
         start = at_char + len(data[at_byte : hit.start].decode())
-        end = start + len(data[hit.start : hit.end].decode())
-        at_byte, at_char = hit.end, end
-        yield Finding(hit.detector.kind, hit.detector.group, start, end, hit.detector.mask(text[start:end]))
+        end = start + len(data[hit.start : -hit.minus_end].decode())
+        at_byte, at_char = -hit.minus_end, end
+        detector = DETECTORS[hit.rank]
+        yield Finding(detector.kind, detector.group, start, end, detector.mask(text[start:end]))
 
 
-def _hits(detector: Detector, rank: int, data: bytes) -> Iterator[_Hit]:
-    pattern = _compiled(rank)
-    groups = pattern.groupindex
-    values = [groups[name] for name in ("value", "bare") if name in groups] or [0]
+def _hits(rank: int, data: bytes) -> Iterator[_Hit]:
+    detector, pattern = DETECTORS[rank], _compiled(rank)
+    groups = pattern.groupindex  # its names are bytes, as the pattern is
+    values = [groups[name] for name in (b"value", b"bare") if name in groups] or [0]
     at = 0
     while (match := pattern.search(data, at)) is not None:
         start, end = next(match.span(group) for group in values if match.start(group) >= 0)
         if end := detector.check(data, start, end):
-            yield _Hit(detector, start, end)
+            yield _Hit(start, -end, rank)
             at = end
-        elif "first" in groups and match.start(groups["first"]) >= 0:
-            at = match.end(groups["first"])
+        elif detector.whole or b"first" in groups:
+            at = match.end(groups.get(b"first", 0))
         else:
             word = _NOT_A_WORD.search(data, start + 1)
             at = word.start() if word else len(data)

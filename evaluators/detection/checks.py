@@ -89,6 +89,8 @@ def with_trunk_zero(data: bytes, start: int, end: int) -> int:
     lengths = [len(part) for part in parts]
     if len(digits) < 9 or len(parts) < 2 or not _alone(data, start, end):
         return 0
+    if re.search(rb"[0-9][ ./]$", data[max(0, start - 2) : start]):  # the rest of a longer number
+        return 0
     if lengths[:3] == [2, 2, 4] and gaps[0] == gaps[1] and int(parts[2]) < 2200:  # a date
         return 0
     if lengths == [5, 4] and gaps == [b"-"]:  # a US ZIP code
@@ -103,16 +105,13 @@ def labelled(data: bytes, start: int, end: int) -> int:
 
 
 def iban(data: bytes, start: int, end: int) -> int:
-    value = data[start:end].decode("latin-1")
-    length, seen = checksums.iban_length(value[:2].upper()), 0
-    for at, char in enumerate(value):
-        seen += char.isalnum()
+    """As many characters as the country's numbers have; what follows in capitals is not a part of it."""
+    length, seen = checksums.iban_length(data[start : start + 2].decode()), 0
+    for at in range(start, end):
+        seen += data[at : at + 1].isalnum()
         if seen == length:
-            compact = "".join(c for c in value[: at + 1] if c.isalnum())
-            spaced = len(compact) <= at
-            if (spaced and not compact.isupper()) or data[start + at + 1 : start + at + 2].isalnum():
-                return 0
-            return start + at + 1 if checksums.is_iban(compact.upper()) else 0
+            value = re.sub(rb"[ -]", b"", data[start : at + 1]).decode()
+            return at + 1 if not data[at + 1 : at + 2].isalnum() and checksums.is_iban(value) else 0
     return 0
 
 
@@ -140,17 +139,21 @@ def ipv6(data: bytes, start: int, end: int) -> int:
 def varied(data: bytes, start: int, end: int) -> int:
     """Random characters: a digit, eight different ones, and nothing that documentation writes in a key's place."""
     value = data[start:end]
-    random = len(set(value)) >= 8 and any(48 <= c <= 57 for c in value)
+    random = len(set(value[-20:])) >= 8 and any(48 <= c <= 57 for c in value)
     return end if random and not _PLACEHOLDER.search(value) else 0
 
 
 def assigned_key(data: bytes, start: int, end: int) -> int:
     value = data[start:end]
-    return varied(data, start, end) if len(value) >= 16 and b"/" not in value[:2] else 0
+    code = data[end : end + 1] in (b"(", b"[")  # a call, not a value
+    return varied(data, start, end) if len(value) >= 16 and b"/" not in value[:2] and not code else 0
 
 
 def password(data: bytes, start: int, end: int) -> int:
+    """A letter with a digit or a symbol: a word alone is a type, a placeholder or a sentence."""
     value = data[start:end]
+    if data[end : end + 1] in (b"(", b"["):
+        return 0
     letters = any(c > 127 or chr(c).isalpha() for c in value)
     others = any(c < 128 and not chr(c).isalpha() and chr(c) not in "-_.:/@" for c in value)
     return end if letters and others and len(set(value)) >= 4 and not _PLACEHOLDER.search(value) else 0
@@ -177,7 +180,7 @@ def ours(data: bytes, start: int, end: int) -> int:
     return end if checksums.is_our_key(identifier, secret) else 0
 
 
-def private_key(data: bytes, start: int, end: int) -> int:
+def private_key(data: bytes, _start: int, end: int) -> int:
     """The block to its end line; a cut one to the end of the header. A header that no key follows is documentation."""
     if not _BODY_OF_KEY.search(data, end, end + 400):
         return 0
