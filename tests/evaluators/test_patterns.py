@@ -97,6 +97,7 @@ ASSIGNED = [
     ("password", "DB_PASSWORD={}", "hunter2hunter2", "${DB_PASSWORD1}"),
     ("password", '{{"passwd": "{}"}}', "s3cr3t!", "required"),
     ("password", "postgres://app:{}@db.internal:5432/x", "p4ssw0rd", "password"),
+    ("password", "redis://:{}@localhost/0", "p4ssw0rd", "password"),
     ("api_key", "api_key: '{}'", RANDOM[:32], "your-api-key-1234567890"),
     ("api_key", "https://x.example/?token={}&a=1", RANDOM[:24], "next_page"),
     ("bearer_token", "Authorization: Bearer {}", RANDOM[:40], "token-of-the-user"),
