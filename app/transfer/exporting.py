@@ -17,8 +17,7 @@ from app.kit.documents import dump
 from app.kit.errors import BadRequestError, ForbiddenError
 from app.registry.composition import expanded
 from app.registry.contents import plain
-from app.registry.environments import Environment, Environments
-from app.registry.environments import plain as plain_environment
+from app.registry.environments import Environment, Environments, shown
 from app.registry.kinds import kinds
 from app.registry.kinds.base import Content, Kind
 from app.registry.schemas import Artifact
@@ -142,8 +141,7 @@ class Exporting:
         rows = await self._registry.repository.session.scalars(query.order_by(col(EnvironmentRow.name)))
         found = {}
         for row in rows:
-            rules = plain_environment(msgspec.convert(row.rules, Environment))
-            found[row.name] = {name: value for name, value in rules.items() if value not in (None, {}, [], 0)}
+            found[row.name] = _said(shown(msgspec.convert(row.rules, Environment)))
         return found
 
     async def _rows(self) -> list[ArtifactRow]:
@@ -163,3 +161,10 @@ def ordered(content: Content) -> dict[str, Any]:
     if "description" in data:
         data = {"description": data.pop("description"), **data}
     return data
+
+
+def _said(value: Any) -> Any:
+    """Rules without what is not said in them."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _said(inner) for name, inner in value.items() if inner not in (None, {}, [], 0)}
