@@ -18,10 +18,12 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from app.access import controller as access
+from app.access import projects_controller as projects
+from app.access.authenticator import Authenticator
 from app.access.guard import check_permissions, provide_caller, require_permission
 from app.access.idempotency import Idempotency
 from app.access.roles import PUBLIC
-from app.access.service import Authenticator, ensure_admin_key
+from app.access.service import ensure_admin_key
 from app.audit import controller as audit
 from app.audit.service import attach as attach_audit
 from app.datasets import controller as datasets
@@ -154,6 +156,7 @@ def new_state(
 
 ROUTERS = (
     access.router,
+    projects.router,
     registry.router,
     scorers.router,
     datasets.router,

@@ -29,7 +29,7 @@ class KeyController(Controller):
         self, session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], data: JSONBody[KeyCreate]
     ) -> KeyCreated:
         """Make a key. It is shown in this answer and never again, so an Idempotency-Key has no effect here."""
-        return await KeyService(session, caller.project_id, actor=caller.actor).create(data)
+        return await KeyService(session, caller.project_id, actor=caller.actor).create(data, up_to=caller.clearance)
 
     @delete("/{key_id:str}", operation_id="revoke_key")
     async def revoke(

@@ -39,5 +39,5 @@ def test_the_client_needs_only_what_its_pyproject_names(path: Path) -> None:
 
 def test_the_blocking_client_has_every_method_of_the_asynchronous_one() -> None:
     with promptward.Client("http://127.0.0.1:1") as client:
-        for group in ("prompts", "datasets", "runs", "gates", "keys", "scorers"):
+        for group in ("prompts", "datasets", "runs", "gates", "keys", "projects", "scorers"):
             assert type(getattr(client, group)) is type(getattr(promptward.AsyncClient("http://127.0.0.1:1"), group))
