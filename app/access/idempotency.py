@@ -116,7 +116,9 @@ class Kept:
                 "this Idempotency-Key was used with another request; use a new key for a new request"
             )
         if old.status is None:
-            raise ConflictError("the first request with this Idempotency-Key is still running; try again shortly")
+            error = ConflictError("the first request with this Idempotency-Key is still running; try again shortly")
+            error.headers = {"Retry-After": "1"}
+            raise error
         return old
 
     async def finish(self, status: int, content_type: str | None, body: bytes) -> None:
