@@ -1,8 +1,7 @@
 """`Idempotency-Key` on every POST: the first answer is kept and given again for 24 hours.
 
-The same key with another body is a 422, a key whose first request still runs a 409. What failed on our side (5xx) or was
-streamed is not kept, so that it can be tried again; nor is an answer marked `Cache-Control: no-store`, because it holds a
-secret.
+The same key with another body is a 422, a key whose first request still runs a 409. What failed on our side (5xx), came too
+soon (429) or was streamed is not kept, so that it can be tried again; nor is the answer of a route with the option `unkept`.
 """
 
 import hashlib
@@ -23,6 +22,8 @@ from app.kit.errors import BadRequestError, ConflictError, InvalidContentError
 KEPT = timedelta(hours=24)
 IN_FLIGHT = timedelta(minutes=15)
 """After this long without an answer the first request is taken for dead."""
+UNKEPT = "unkept"
+"""The route option of answers that hold a secret: a kept answer would be a kept secret."""
 MAX_KEY = 255
 MAX_BODY = 4 * 1024 * 1024
 
@@ -65,12 +66,13 @@ class Idempotency(ASGIMiddleware):
         if earlier is not None:
             return await _answer(send, earlier)
         answer = _Capture(send)
+        secret = UNKEPT in scope["route_handler"].opt
         try:
             await next_app(scope, _replay(body, receive), answer)
         except BaseException:
             await kept.forget()
             raise
-        if answer.status is None or answer.status >= 500 or answer.streamed or answer.secret:
+        if answer.status is None or answer.status >= 500 or answer.status == 429 or answer.streamed or secret:
             await kept.forget()
             await answer.release()
         else:
@@ -146,7 +148,6 @@ class _Capture:
         self.content_type: str | None = None
         self.body = bytearray()
         self.streamed = False
-        self.secret = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -154,8 +155,6 @@ class _Capture:
             for name, value in message["headers"]:
                 if name.lower() == b"content-type":
                     self.content_type = value.decode("latin-1")
-                if name.lower() == b"cache-control" and b"no-store" in value:
-                    self.secret = True
             self.streamed = (self.content_type or "").startswith("text/event-stream")
         elif message["type"] == "http.response.body":
             self.body += message["body"]

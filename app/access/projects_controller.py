@@ -7,6 +7,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.idempotency import UNKEPT
 from app.access.projects import ProjectService
 from app.access.schemas import DEFAULT_PROJECT, Caller, ProjectCreate, ProjectCreated, ProjectRead, ProjectUpdate
 from app.kit.errors import ForbiddenError
@@ -41,7 +42,7 @@ class ProjectController(Controller):
         """All projects, archived ones too. Only an admin of `default` manages projects."""
         return await ProjectService(session, caller).page(checked_limit(limit), cursor)
 
-    @post(operation_id="create_project", response_headers={"Cache-Control": "no-store"})
+    @post(operation_id="create_project", opt={UNKEPT: True}, response_headers={"Cache-Control": "no-store"})
     async def create(
         self, session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], data: JSONBody[ProjectCreate]
     ) -> ProjectCreated:

@@ -139,6 +139,35 @@ NEEDS_A_QUERY = {"compare_run"}
 """One that has to be told what to compare."""
 
 
+async def test_every_post_honours_an_idempotency_key_but_those_that_answer_secrets(here: World) -> None:
+    wrong = []
+    for operation in here.operations:
+        if operation.method != "POST":
+            continue
+        url, key = here.url(operation, real=False), {"Idempotency-Key": f"once for {operation.id}"}
+        first, again, other = [
+            await here.admin.post(url, json=body, headers=key) for body in (*2 * [body_of(operation)], {"other": 1})
+        ]
+        if operation.id in ANSWERS_SECRETS:
+            right = first.status_code == 201 and "idempotent-replayed" not in again.headers
+        else:
+            same = (first.status_code, first.content) == (again.status_code, again.content)
+            right = same and again.headers.get("idempotent-replayed") == "true" and first.status_code < 500
+            right = right and (other.status_code, "Idempotency-Key" in other.text) == (
+                REUSED.get(operation.id, 422),
+                True,
+            )
+        if not right:
+            wrong.append((operation.id, first.status_code, again.status_code, other.status_code, first.text[:200]))
+    assert wrong == []
+
+
+REUSED = {"chat_completions": 400}
+"""OpenAI's clients know no 422."""
+ANSWERS_SECRETS = {"create_key", "create_project"}
+"""A kept answer would be a kept secret."""
+
+
 async def test_a_proposer_makes_versions_and_releases_and_reads_results_and_changes_nothing_else(here: World) -> None:
     """What an automatic proposer of prompts may do. Last, because it changes what is there."""
     async with client_of(here.app, here.keys["proposer"]) as client:
