@@ -21,7 +21,7 @@ BODIES: dict[str, Any] = {
     "rate": {"inference_id": "", "signal": "thumbs", "value": 0},
     "create_release": {"environment": "production", "prompt": "ask", "endpoint": "bad"},
     "sync": {"mode": "apply", "files": [{"path": "p.prompt.yaml", "text": "messages: []"}]},
-    "create_run": {"suite": "checks", "endpoints": ["bad"]},
+    "create_run": {"suite": "checks", "candidates": [{"prompt": "ask"}]},
     "chat_completions": {"model": "ask@production", "messages": [{"role": "user", "content": "x"}]},
 }
 PROBLEM = "application/problem+json"
