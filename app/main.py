@@ -18,10 +18,13 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from app.access import controller as access
+from app.access import projects_controller as projects
+from app.access.authenticator import Authenticator
 from app.access.guard import check_permissions, provide_caller, require_permission
 from app.access.idempotency import Idempotency
+from app.access.rates import UNMETERED, RateLimit, Rates
 from app.access.roles import PUBLIC
-from app.access.service import Authenticator, ensure_admin_key
+from app.access.service import ensure_admin_key
 from app.audit import controller as audit
 from app.audit.chain import Head, check_export
 from app.audit.checkpoints import Sealer
@@ -85,13 +88,13 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_BODY = 256 * 1024 * 1024
 
 
-@get("/health/live", opt={"permission": PUBLIC}, operation_id="live", tags=["Health"])
+@get("/health/live", opt={"permission": PUBLIC, UNMETERED: True}, operation_id="live", tags=["Health"])
 async def live() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
-@get("/health/ready", opt={"permission": PUBLIC}, operation_id="ready", tags=["Health"])
+@get("/health/ready", opt={"permission": PUBLIC, UNMETERED: True}, operation_id="ready", tags=["Health"])
 async def ready(state: State) -> dict[str, str]:
     """The database answers and is at this program's revision."""
     await runner.check(state.engine)
@@ -120,7 +123,7 @@ def create_app(
         route_handlers=[live, ready, index, *ROUTERS, _static()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
         guards=[require_permission],
-        middleware=[Idempotency()],
+        middleware=[RateLimit(), Idempotency()],
         exception_handlers=problems.exception_handlers,
         openapi_config=_openapi(),
         compression_config=CompressionConfig(backend="gzip", minimum_size=2048, exclude_opt_key=gateway.UNCOMPRESSED),
@@ -155,12 +158,14 @@ def new_state(
             "on_first_key": on_first_key,
         }
     )
+    state.rates = Rates(settings.rate_limit, clock) if settings.rate_limit else None
     state.authenticator = Authenticator(sessions, state.local_token, clock)
     return state
 
 
 ROUTERS = (
     access.router,
+    projects.router,
     registry.router,
     scorers.router,
     datasets.router,

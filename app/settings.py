@@ -36,6 +36,8 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     allow_hosts: tuple[str, ...] = ()
     log_format: str = "text"
+    rate_limit: int = 0
+    """Requests a minute for each key; 0 is no limit."""
     secret_key: str | None = field(default=None, repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -53,6 +55,9 @@ class Settings:
         port = given.get("PORT", "8000")
         if not port.isdigit() or int(port) > 65535:
             raise SettingsError(f"PROMPTWARD_PORT is {port!r}; use a number from 0 to 65535")
+        rate_limit = given.get("RATE_LIMIT", "0")
+        if not (rate_limit.isascii() and rate_limit.isdigit()) or len(rate_limit) > 9:
+            raise SettingsError(f"PROMPTWARD_RATE_LIMIT is {rate_limit!r}; use requests per minute, or 0 for no limit")
         secret_key = given.get("SECRET_KEY")
         if secret_key is not None and len(secret_key) < 32:
             raise SettingsError("PROMPTWARD_SECRET_KEY is too short; use at least 32 random characters")
@@ -66,6 +71,7 @@ class Settings:
             api_key=given.get("API_KEY"),
             allow_hosts=tuple(part.strip() for part in given.get("ALLOW_HOSTS", "").split(",") if part.strip()),
             log_format=log_format,
+            rate_limit=int(rate_limit),
             secret_key=secret_key,
             environ=environ,
             sources={name: f"PROMPTWARD_{name}" for name in given},
@@ -83,6 +89,7 @@ class Settings:
             "API_KEY": MASK if self.api_key else "",
             "ALLOW_HOSTS": ",".join(self.allow_hosts),
             "LOG_FORMAT": self.log_format,
+            "RATE_LIMIT": str(self.rate_limit),
             "SECRET_KEY": MASK if self.secret_key else "",
         }
         return [
@@ -101,6 +108,7 @@ _NAMES = (
     "API_KEY",
     "ALLOW_HOSTS",
     "LOG_FORMAT",
+    "RATE_LIMIT",
     "SECRET_KEY",
 )
 

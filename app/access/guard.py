@@ -7,9 +7,9 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
+from app.access.authenticator import Authenticator
 from app.access.roles import PUBLIC, allows
 from app.access.schemas import Caller
-from app.access.service import Authenticator
 from app.kit.errors import ForbiddenError
 
 

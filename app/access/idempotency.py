@@ -1,8 +1,7 @@
 """`Idempotency-Key` on every POST: the first answer is kept and given again for 24 hours.
 
-The same key with another body is a 422, a key whose first request still runs a 409. What failed on our side (5xx) or was
-streamed is not kept, so that it can be tried again; nor is an answer marked `Cache-Control: no-store`, because it holds a
-secret.
+The same key with another body is a 422, a key whose first request still runs a 409. What failed on our side (5xx), came too
+soon (429) or was streamed is not kept, so that it can be tried again; nor is the answer of a route with the option `unkept`.
 """
 
 import hashlib
@@ -31,6 +30,8 @@ _ERASED = (
     b'"detail":"it held what a person said or was given, and they were erased"}'
 )
 _STRING = re.compile(rb'"([^"\\]{1,120})"')
+UNKEPT = "unkept"
+"""The route option of answers that hold a secret: a kept answer would be a kept secret."""
 MAX_KEY = 255
 MAX_BODY = 4 * 1024 * 1024
 
@@ -73,12 +74,13 @@ class Idempotency(ASGIMiddleware):
         if earlier is not None:
             return await _answer(send, earlier)
         answer = _Capture(send)
+        secret = UNKEPT in scope["route_handler"].opt
         try:
             await next_app(scope, _replay(body, receive), answer)
         except BaseException:
             await kept.forget()
             raise
-        if answer.status is None or answer.status >= 500 or answer.streamed or answer.secret:
+        if answer.status is None or answer.status >= 500 or answer.status == 429 or answer.streamed or secret:
             await kept.forget()
             await answer.release()
         else:
@@ -124,7 +126,9 @@ class Kept:
                 "this Idempotency-Key was used with another request; use a new key for a new request"
             )
         if old.status is None:
-            raise ConflictError("the first request with this Idempotency-Key is still running; try again shortly")
+            error = ConflictError("the first request with this Idempotency-Key is still running; try again shortly")
+            error.headers = {"Retry-After": "1"}
+            raise error
         return old
 
     async def finish(self, status: int, content_type: str | None, body: bytes) -> None:
@@ -170,7 +174,6 @@ class _Capture:
         self.content_type: str | None = None
         self.body = bytearray()
         self.streamed = False
-        self.secret = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -178,8 +181,6 @@ class _Capture:
             for name, value in message["headers"]:
                 if name.lower() == b"content-type":
                     self.content_type = value.decode("latin-1")
-                if name.lower() == b"cache-control" and b"no-store" in value:
-                    self.secret = True
             self.streamed = (self.content_type or "").startswith("text/event-stream")
         elif message["type"] == "http.response.body":
             self.body += message["body"]

@@ -20,7 +20,7 @@ SERVER = frozenset({"serving:read", "serving:call", "inferences:write", "feedbac
 PROPOSER = CI | {"registry:write", "releases:propose"}
 ENGINEER = PROPOSER | SERVER | {"registry:manage", "labels:write", "releases:operate"}
 APPROVER = READ | {"releases:approve", "releases:operate"}
-ADMIN = ENGINEER | APPROVER | {"keys:manage", "environments:write", "feedback:erase", "data:erase"}
+ADMIN = ENGINEER | APPROVER | {"keys:manage", "projects:manage", "environments:write", "feedback:erase", "data:erase"}
 
 ROLES: dict[str, frozenset[str]] = {
     "reader": READ,
@@ -35,6 +35,17 @@ ROLES: dict[str, frozenset[str]] = {
 """`feedback` may be given to browsers: it rates by receipt and nothing else. `server` is a product's backend: it fetches and
 calls what is live, logs answers and rates them by id. `proposer` makes versions and releases; only `engineer`, `approver` and
 `admin` move a rollout, only `approver` and `admin` approve."""
+
+
+CLEARANCES = ("public", "internal", "confidential", "personal")
+"""What a key may see of the data in items and answers, from the least to the most."""
+
+_CLEARANCE_OF = {"feedback": "public", "engineer": "confidential", "approver": "confidential", "admin": "personal"}
+
+
+def clearance_of(role: str) -> str:
+    """The clearance of a role's keys that were given none of their own."""
+    return _CLEARANCE_OF.get(role, "internal")
 
 
 def allows(role: str, permission: str) -> bool:

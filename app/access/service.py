@@ -3,25 +3,21 @@
 import hmac
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.access import keys
-from app.access.roles import ROLES
+from app.access.names import checked_title
+from app.access.roles import CLEARANCES, ROLES, clearance_of
 from app.access.schemas import DEFAULT_PROJECT, Caller, KeyCreate, KeyCreated, KeyRead
 from app.access.tables import APIKey
 from app.kit.changes import Change, record
 from app.kit.clock import Clock, utc_now
 from app.kit.db import Sessions, writing
-from app.kit.errors import ConflictError, InvalidContentError, NotFoundError, UnauthorizedError
+from app.kit.errors import ConflictError, ForbiddenError, InvalidContentError, NotFoundError
 from app.kit.pages import Page, decode_cursor, encode_cursor
-from app.kit.texts import require_text
-
-CACHE_S = 4.0
-"""How long a checked key is trusted: a revoked key stops within five seconds on every replica."""
 
 
 class KeyService:
@@ -33,14 +29,20 @@ class KeyService:
         self._project_id = project_id
         self._clock = clock
 
-    async def create(self, new: KeyCreate, key: keys.Key | None = None) -> KeyCreated:
+    async def create(self, new: KeyCreate, key: keys.Key | None = None, up_to: str = CLEARANCES[-1]) -> KeyCreated:
+        """A new key, or `key` itself. No key is given more clearance than `up_to`, that of who makes it.
+
+        Raises `InvalidContentError` for a role, clearance, name or end that cannot be, `ForbiddenError` for a clearance above
+        `up_to`.
+        """
         if new.role not in ROLES:
             raise InvalidContentError.at("/role", f"there is no role {new.role!r}; roles are {', '.join(ROLES)}")
         if new.expires_at is not None and (new.expires_at.tzinfo is None or new.expires_at <= self._clock()):
             raise InvalidContentError.at(
                 "/expires_at", "give a moment in the future with its offset, such as 2027-01-31T00:00:00Z"
             )
-        require_text(new.name, "/name")
+        clearance = _clearance(new, up_to)
+        checked_title(new.name)
         await writing(self._session)
         key = key or keys.make()
         salt = secrets.token_bytes(16)
@@ -50,6 +52,7 @@ class KeyService:
                 id=key.id,
                 name=new.name,
                 role=new.role,
+                clearance=clearance,
                 salt=salt,
                 mac=keys.mac_of(salt, key.secret),
                 created_at=self._clock(),
@@ -58,8 +61,8 @@ class KeyService:
         )
         await self._session.flush()
         expires = {} if new.expires_at is None else {"expires_at": new.expires_at.isoformat()}
-        self._note("created", key.id, {"role": new.role, "name": new.name, **expires})
-        return KeyCreated(key.id, str(key), new.role)
+        self._note("created", key.id, {"role": new.role, "clearance": clearance, "name": new.name, **expires})
+        return KeyCreated(key.id, str(key), new.role, clearance)
 
     async def page(self, limit: int, cursor: str | None) -> Page[KeyRead]:
         query = (
@@ -69,7 +72,16 @@ class KeyService:
             query = query.where(col(APIKey.id) > decode_cursor(cursor, (str,))[0])
         rows = list(await self._session.scalars(query))
         items = [
-            KeyRead(k.id, k.name, k.role, k.created_at, k.expires_at, k.last_used_at, k.revoked_at)
+            KeyRead(
+                k.id,
+                k.name,
+                k.role,
+                k.clearance or clearance_of(k.role),
+                k.created_at,
+                k.expires_at,
+                k.last_used_at,
+                k.revoked_at,
+            )
             for k in rows[:limit]
         ]
         return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
@@ -123,59 +135,17 @@ class KeyService:
         return (await self._session.execute(query)).first() is not None
 
 
-class Authenticator:
-    """Turns the `Authorization` header into a `Caller`.
-
-    `local_token` is the per-start token of a running service: whoever can read the home's 0600 file is its owner.
-    """
-
-    def __init__(self, sessions: Sessions, local_token: str, clock: Clock = utc_now) -> None:
-        self._sessions = sessions
-        self._local_token = local_token
-        self._clock = clock
-        self._checked: dict[str, tuple[float, Caller]] = {}
-
-    async def caller(self, authorization: str | None) -> Caller:
-        """The caller behind `Bearer pw_<id>_<secret>`; a 401 that does not say which part was wrong."""
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise UnauthorizedError("send `Authorization: Bearer pw_<id>_<secret>`")
-        if hmac.compare_digest(token.encode(), self._local_token.encode()):
-            return Caller(DEFAULT_PROJECT, "local", "admin", "local")
-        now = self._clock().timestamp()
-        known = self._checked.get(token)
-        if known is not None and 0 <= now - known[0] < CACHE_S:
-            return known[1]
-        caller = await self._look_up(token)
-        if len(self._checked) > 1000:
-            self._checked.clear()
-        self._checked[token] = (now, caller)
-        return caller
-
-    async def _look_up(self, token: str) -> Caller:
-        refused = UnauthorizedError("this key is not valid: unknown, expired or revoked")
-        key = keys.parse(token)
-        if key is None:
-            raise refused
-        async with self._sessions() as session:
-            row = (await session.scalars(select(APIKey).where(col(APIKey.id) == key.id))).first()
-        salt, mac = (row.salt, row.mac) if row else (b"\0" * 16, b"\0" * 32)
-        matches = hmac.compare_digest(mac, keys.mac_of(salt, key.secret))
-        now = self._clock()
-        if (
-            row is None
-            or not matches
-            or row.revoked_at is not None
-            or (row.expires_at is not None and row.expires_at <= now)
-        ):
-            raise refused
-        if row.last_used_at is None or now - row.last_used_at > timedelta(minutes=1):
-            async with self._sessions.begin() as session:
-                await writing(session)
-                used = await session.get(APIKey, (row.project_id, row.id))
-                if used is not None:
-                    used.last_used_at = now
-        return Caller(row.project_id, row.id, row.role, row.name)
+def _clearance(new: KeyCreate, up_to: str) -> str:
+    clearance = clearance_of(new.role) if new.clearance is None else new.clearance
+    if clearance not in CLEARANCES:
+        raise InvalidContentError.at(
+            "/clearance", f"there is no clearance {clearance!r}; clearances are {', '.join(CLEARANCES)}"
+        )
+    if CLEARANCES.index(clearance) > CLEARANCES.index(up_to):
+        raise ForbiddenError.at(
+            "/clearance", f"your own key has the clearance {up_to!r}; a key that you make cannot have {clearance!r}"
+        )
+    return clearance
 
 
 async def ensure_admin_key(sessions: Sessions, given: str | None, clock: Clock = utc_now) -> str | None:

@@ -15,7 +15,7 @@ async def list_keys(session: Session) -> None:
     async with session.client() as client:
         found = [key async for key in client.keys.each()]
     session.out.data(found)
-    columns = ["id", "name", "role", "created_at", "expires_at", "last_used_at", "revoked_at"]
+    columns = ["id", "name", "role", "clearance", "created_at", "expires_at", "last_used_at", "revoked_at"]
     session.out.table(columns, [[key[c] for c in columns] for key in found])
 
 
@@ -27,12 +27,13 @@ async def list_keys(session: Session) -> None:
     show_default=True,
     help="admin, approver, engineer, proposer, ci, server, feedback or reader.",
 )
+@click.option("--clearance", help="public, internal, confidential or personal; the role's own by default.")
 @click.option("--expires-at", metavar="TIME", help="RFC 3339, such as 2027-01-31T00:00:00Z.")
 @common
-async def create(session: Session, name: str, role: str, expires_at: str | None) -> None:
+async def create(session: Session, name: str, role: str, clearance: str | None, expires_at: str | None) -> None:
     """Make a key. It is printed now and never shown again."""
     async with session.client() as client:
-        created = await client.keys.create(role, name, expires_at=expires_at)
+        created = await client.keys.create(role, name, expires_at=expires_at, clearance=clearance)
     session.out.data(created)
     session.out.line(created["key"])
     session.out.note(f"This is the only time that the key {created['id']} ({created['role']}) is shown.")

@@ -40,6 +40,7 @@ COMMANDS = {
     "endpoints": "app.cli.endpoints:endpoints",
     "gate": "app.cli.gate:gate",
     "keys": "app.cli.keys:keys",
+    "projects": "app.cli.projects:projects",
     "serve": "app.cli.serve:serve",
     "devmodel": "app.cli.devmodel:devmodel",
     "db": "app.cli.db:db",

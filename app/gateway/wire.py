@@ -8,8 +8,8 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from app.generation.schemas import Answer, Bundle
-from app.kit.errors import BadRequestError, DomainError, FieldError, InvalidContentError
-from app.kit.problems import on_bug, on_domain_error, on_http_error
+from app.kit.errors import BadRequestError, DomainError, FieldError, InvalidContentError, RateLimitedError
+from app.kit.problems import on_bug, on_domain_error, on_http_error, with_retry_after
 from app.llm.errors import EndpointError
 from app.llm.schemas import Message, ToolCall
 
@@ -165,8 +165,9 @@ def error_of(error: DomainError) -> dict[str, Any]:
 
 
 def on_error(request: Request[Any, Any, Any], error: DomainError) -> Response[Any]:
-    # Who calls us need not try again what we have tried again already.
-    headers = {**dict(on_domain_error(request, error).headers or {}), "x-should-retry": "false"}
+    headers = dict(on_domain_error(request, error).headers or {})
+    if not isinstance(error, RateLimitedError):
+        headers["x-should-retry"] = "false"  # what we have tried again already need not be tried again by who calls us
     if isinstance(error, EndpointError) and error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
     return _response(status_of(error), error_of(error), headers)
@@ -185,6 +186,7 @@ def on_fault(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
 
 
 def _response(status: int, error: dict[str, Any], headers: dict[str, str]) -> Response[Any]:
+    headers = with_retry_after(status, headers)
     return Response({"error": error}, status_code=status, media_type="application/json", headers=headers)
 
 

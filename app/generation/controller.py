@@ -112,7 +112,8 @@ class GenerationController(Controller):
     async def generate(
         self, state: State, caller: NamedDependency[Caller], data: JSONBody[GenerateRequest]
     ) -> Response[AnswerRead]:
-        """One answer of any combination of prompt, RAG config, tool config and endpoint; nothing is stored.
+        """One answer of any combination of prompt, RAG config, tool config and endpoint; nothing is stored, but for 24
+        hours under an Idempotency-Key that was sent.
 
         With `stream`: events `delta` `{text}`, then `answer` (the whole), or `error` (a problem).
         """

@@ -14,6 +14,8 @@ from app.kit.errors import DomainError, FieldError
 logger = logging.getLogger("promptward")
 
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = "5"
+"""Where nothing better is known."""
 _NAMED_FIELD = re.compile(r"(?:unknown|required) field `(?P<name>[^`]+)`")
 _HTTP_SLUGS = {
     400: "bad-request",
@@ -61,8 +63,14 @@ def render(request: Request[Any, Any, Any], problem: Problem, headers: dict[str,
     return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
+def with_retry_after(status: int, headers: dict[str, str]) -> dict[str, str]:
+    """Whoever is told to come back later is told when."""
+    return {"Retry-After": RETRY_AFTER_S, **headers} if status in (429, 503) else headers
+
+
 def on_domain_error(request: Request[Any, Any, Any], error: DomainError) -> Response[bytes]:
     headers = {"WWW-Authenticate": 'Bearer realm="promptward"'} if error.status == 401 else error.headers
+    headers = with_retry_after(error.status, headers)
     return render(
         request, Problem(f"urn:promptward:{error.slug}", error.title, error.status, error.detail, error.errors), headers
     )
@@ -85,9 +93,8 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     title = {404: "Not found", 405: "Method not allowed", 400: "The request is malformed"}.get(
         error.status_code, slug.replace("-", " ").capitalize()
     )
-    return render(
-        request, Problem(f"urn:promptward:{slug}", title, error.status_code, detail, errors), dict(error.headers or {})
-    )
+    headers = with_retry_after(error.status_code, dict(error.headers or {}))
+    return render(request, Problem(f"urn:promptward:{slug}", title, error.status_code, detail, errors), headers)
 
 
 def _in_the_body(error: FieldError) -> FieldError:

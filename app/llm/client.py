@@ -218,7 +218,7 @@ class Client:
         text = " ".join(str(said).split()) if said else "no reason given"
         if text.startswith("<"):
             text = "an HTML page"
-        return self._scrubbed(text[:300])
+        return self._scrubbed(text)[:300]  # in this order: a cut key would not be found
 
     def _scrubbed(self, text: str) -> str:
         return text.replace(self._key, "********") if self._key else text

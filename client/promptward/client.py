@@ -10,7 +10,7 @@ import msgspec
 from promptward.artifacts import KINDS, Artifacts, Datasets, Prompts
 from promptward.core import DEFAULT_TIMEOUT_S, LONG_S, Core
 from promptward.errors import PromptwardError, problem_error
-from promptward.project import Gates, Keys, Scorers
+from promptward.project import Gates, Keys, Projects, Scorers
 from promptward.releases import Audit, Environments, Feedback, Releases
 from promptward.runs import Runs
 from promptward.shapes import Generated, SyncResult
@@ -42,6 +42,7 @@ class _Client(Group[Mode]):
         self.runs: Runs[Mode] = Runs(core, portal)
         self.gates: Gates[Mode] = Gates(core, portal)
         self.keys: Keys[Mode] = Keys(core, portal)
+        self.projects: Projects[Mode] = Projects(core, portal)
         self.scorers: Scorers[Mode] = Scorers(core, portal)
         self.environments: Environments[Mode] = Environments(core, portal)
         self.releases: Releases[Mode] = Releases(core, portal)

@@ -1,11 +1,11 @@
-"""What a project has beside its artifacts and runs: gates, keys, scorers, endpoints that can be tried."""
+"""What a project has beside its artifacts and runs: gates, keys, scorers; and the projects themselves."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from promptward.artifacts import PAGE, segment
 from promptward.core import LONG_S
-from promptward.shapes import KeyCreated, Page, Scorer, Verdict
+from promptward.shapes import KeyCreated, Page, Project, ProjectCreated, Scorer, Verdict
 from promptward.twin import Group, Mode, operation, streaming
 
 
@@ -75,9 +75,13 @@ class Keys(Group[Mode]):
             yield item
 
     @operation
-    async def create(self, role: str, name: str, *, expires_at: str | None = None) -> KeyCreated:
-        """A new key. It is in this answer and never shown again. `expires_at` is RFC 3339."""
-        body = {"role": role, "name": name} | ({"expires_at": expires_at} if expires_at is not None else {})
+    async def create(
+        self, role: str, name: str, *, expires_at: str | None = None, clearance: str | None = None
+    ) -> KeyCreated:
+        """A new key. It is in this answer and never shown again. `expires_at` is RFC 3339; `clearance` is public, internal,
+        confidential or personal, by default the role's own."""
+        given = {"role": role, "name": name, "expires_at": expires_at, "clearance": clearance}
+        body = {key: value for key, value in given.items() if value is not None}
         created: KeyCreated = await self._core.json("POST", "/api/v1/keys", body=body)
         return created
 
@@ -85,6 +89,49 @@ class Keys(Group[Mode]):
     async def revoke(self, key: str) -> None:
         """Makes a key invalid for ever."""
         await self._core.json("DELETE", f"/api/v1/keys/{segment(key)}")
+
+
+class Projects(Group[Mode]):
+    """Only an admin key of the project `default` opens these."""
+
+    @operation
+    async def list(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Project]:
+        """One page of all projects, archived ones too."""
+        page: Page[Project] = await self._core.json(
+            "GET", "/api/v1/projects", params={"limit": limit, "cursor": cursor}
+        )
+        return page
+
+    @streaming
+    async def each(self) -> AsyncGenerator[Project, None]:
+        """All projects, archived ones too."""
+        async for item in self._core.pages("/api/v1/projects", {}, PAGE):
+            yield item
+
+    @operation
+    async def get(self, project: str) -> Project:
+        """One project."""
+        found: Project = await self._core.json("GET", f"/api/v1/projects/{segment(project)}")
+        return found
+
+    @operation
+    async def create(self, name: str, *, id: str | None = None) -> ProjectCreated:  # noqa: A002  as on the wire
+        """A new project with its first admin key, which is in this answer and never shown again."""
+        body = {"name": name} | ({"id": id} if id is not None else {})
+        created: ProjectCreated = await self._core.json("POST", "/api/v1/projects", body=body)
+        return created
+
+    @operation
+    async def update(self, project: str, *, name: str | None = None, archived: bool | None = None) -> Project:
+        """Renames, archives or restores a project; what is left out stays."""
+        body = {k: v for k, v in {"name": name, "archived": archived}.items() if v is not None}
+        found: Project = await self._core.json("PATCH", f"/api/v1/projects/{segment(project)}", body=body)
+        return found
+
+    @operation
+    async def archive(self, project: str) -> None:
+        """Archives a project: within five seconds its keys open nothing. Its data stays."""
+        await self._core.json("DELETE", f"/api/v1/projects/{segment(project)}")
 
 
 class Scorers(Group[Mode]):

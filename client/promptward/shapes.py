@@ -338,6 +338,26 @@ class KeyCreated(TypedDict):
     id: str
     key: str
     role: str
+    clearance: str
+
+
+class Project(TypedDict):
+    """A project. `default` was there from the start: nobody made it."""
+
+    id: str
+    name: str
+    created_at: str | None
+    created_by: str | None
+    archived_at: str | None
+
+
+class ProjectCreated(TypedDict):
+    """A new project with its first admin key, which is shown this once."""
+
+    id: str
+    name: str
+    created_at: str
+    key: KeyCreated
 
 
 class Event(TypedDict):

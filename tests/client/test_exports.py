@@ -45,6 +45,7 @@ def test_the_blocking_client_has_every_method_of_the_asynchronous_one() -> None:
             "runs",
             "gates",
             "keys",
+            "projects",
             "scorers",
             "environments",
             "releases",

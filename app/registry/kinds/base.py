@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, NamedTuple
 
@@ -54,6 +54,8 @@ class Kind:
     references: Callable[[Any], Iterable[Reference]] = _no_references
     problems: Callable[[Any], Iterable[FieldError]] = _no_problems
     disagreements: Callable[[Any, Mapping[str, Any]], Iterable[FieldError]] = _no_disagreements
+    advice: Mapping[str, str] = field(default_factory=dict)
+    """What to do instead, for fields (by pointer) where the type alone does not say it."""
 
     @property
     def words(self) -> str:
@@ -65,7 +67,13 @@ class Kind:
         try:
             content = msgspec.convert(data, self.content)
         except msgspec.ValidationError as error:
-            raise invalid(error, pointer, self.content) from error
+            refused = invalid(error, pointer, self.content)
+            if advice := self.advice.get(refused.errors[0].pointer.removeprefix(pointer)):
+                refused = InvalidContentError(
+                    f"{refused.detail}; {advice}",
+                    [FieldError(field.pointer, f"{field.detail}; {advice}") for field in refused.errors],
+                )
+            raise refused from error
         if problems := [FieldError(pointer + p.pointer, p.detail) for p in self.problems(content)]:
             raise InvalidContentError("; ".join(f"{p.pointer}: {p.detail}" for p in problems), problems)
         return content

@@ -1,6 +1,11 @@
 import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx2
+
+from tests.app.runs.endpoint import endpoint
+from tests.conftest import client_of, settings_for, started
 
 
 async def post(client: httpx2.AsyncClient, key: str, body: dict[str, object]) -> httpx2.Response:
@@ -33,3 +38,47 @@ async def test_many_at_once_with_one_key_have_one_effect(client: httpx2.AsyncCli
 
 async def test_a_key_without_a_valid_caller_is_401(anonymous: httpx2.AsyncClient) -> None:
     assert (await post(anonymous, "k1", PROMPT)).status_code == 401
+
+
+async def test_while_the_first_request_runs_the_second_is_told_when_to_come_back(
+    sqlite_client: httpx2.AsyncClient,
+) -> None:
+    async with endpoint(latency_s=0.5) as model:
+        here = {"provider": "compatible", "base_url": model.base_url, "model": "m"}
+        body = {"prompt": PROMPT, "endpoint": {"content": here}}
+        first = asyncio.create_task(generate(sqlite_client, body))
+        await model.reached(1)
+        second = await generate(sqlite_client, body)
+        assert (second.status_code, second.headers["retry-after"]) == (409, "1")
+        assert second.json()["type"] == "urn:promptward:conflict"
+        assert (await first).status_code == 200
+        third = await generate(sqlite_client, body)
+        assert (third.status_code, third.headers["idempotent-replayed"], model.calls) == (200, "true", 1)
+
+
+async def generate(client: httpx2.AsyncClient, body: dict[str, object]) -> httpx2.Response:
+    return await client.post("/api/v1/generate", json=body, headers={"Idempotency-Key": "k1"})
+
+
+async def test_an_answer_is_kept_for_a_day_and_then_the_key_is_new(tmp_path: Path, sqlite_url: str) -> None:
+    now = [datetime(2026, 11, 1, tzinfo=UTC)]
+    settings = settings_for(tmp_path / "home", sqlite_url)
+    async with started(settings, clock=lambda: now[0]) as app, client_of(app) as client:
+        first = await post(client, "k1", PROMPT)
+        now[0] += timedelta(hours=23, minutes=59)
+        assert "idempotent-replayed" in (await post(client, "k1", PROMPT)).headers
+        now[0] += timedelta(minutes=2)
+        late = await post(client, "k1", PROMPT)
+        assert "idempotent-replayed" not in late.headers
+        assert late.json()["digest"] == first.json()["digest"]
+
+
+async def test_one_key_s_answers_are_not_another_key_s(client: httpx2.AsyncClient) -> None:
+    await post(client, "k1", PROMPT)
+    other = (await client.post("/api/v1/keys", json={"role": "engineer", "name": "x"})).json()["key"]
+    answer = await client.post(
+        "/api/v1/prompts/greeting/versions",
+        json=PROMPT,
+        headers={"Idempotency-Key": "k1", "Authorization": f"Bearer {other}"},
+    )
+    assert "idempotent-replayed" not in answer.headers

@@ -251,3 +251,17 @@ async def _all(shop: Shop) -> list[dict[str, Any]]:
 
 async def _errored(shop: Shop) -> list[dict[str, Any]]:
     return [row for row in await _all(shop) if row["status"] == "errored"]
+
+
+async def test_a_limit_that_was_met_once_is_not_the_answer_for_a_day(shop: Shop) -> None:
+    await shop.open()
+    working = shop.model.answer
+    shop.model.answer = lambda _body: http(429, {"error": {"message": "slow down"}}, retry_after="0")
+    body, headers = {"model": MODEL, "messages": [], **ASK}, {"Idempotency-Key": "once"}
+    first = await shop.client.post("/v1/chat/completions", json=body, headers=headers)
+    assert first.status_code == 429
+    assert int(first.headers["retry-after"]) >= 1
+    shop.model.answer = working
+    again = await shop.client.post("/v1/chat/completions", json=body, headers=headers)
+    assert again.status_code == 200
+    assert "idempotent-replayed" not in again.headers
