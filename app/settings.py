@@ -38,6 +38,7 @@ class Settings:
     log_format: str = "text"
     rate_limit: int = 0
     """Requests a minute for each key; 0 is no limit."""
+    scan: str = "warn"
     secret_key: str | None = field(default=None, repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -58,6 +59,9 @@ class Settings:
         rate_limit = given.get("RATE_LIMIT", "0")
         if not (rate_limit.isascii() and rate_limit.isdigit()) or len(rate_limit) > 9:
             raise SettingsError(f"PROMPTWARD_RATE_LIMIT is {rate_limit!r}; use requests per minute, or 0 for no limit")
+        scan = given.get("SCAN", "warn")
+        if scan not in ("off", "report", "warn", "refuse"):
+            raise SettingsError(f"PROMPTWARD_SCAN is {scan!r}; use off, report, warn or refuse")
         secret_key = given.get("SECRET_KEY")
         if secret_key is not None and len(secret_key) < 32:
             raise SettingsError("PROMPTWARD_SECRET_KEY is too short; use at least 32 random characters")
@@ -72,6 +76,7 @@ class Settings:
             allow_hosts=tuple(part.strip() for part in given.get("ALLOW_HOSTS", "").split(",") if part.strip()),
             log_format=log_format,
             rate_limit=int(rate_limit),
+            scan=scan,
             secret_key=secret_key,
             environ=environ,
             sources={name: f"PROMPTWARD_{name}" for name in given},
@@ -90,6 +95,7 @@ class Settings:
             "ALLOW_HOSTS": ",".join(self.allow_hosts),
             "LOG_FORMAT": self.log_format,
             "RATE_LIMIT": str(self.rate_limit),
+            "SCAN": self.scan,
             "SECRET_KEY": MASK if self.secret_key else "",
         }
         return [
@@ -109,6 +115,7 @@ _NAMES = (
     "ALLOW_HOSTS",
     "LOG_FORMAT",
     "RATE_LIMIT",
+    "SCAN",
     "SECRET_KEY",
 )
 

@@ -49,7 +49,8 @@ async def stream_session(state: State) -> AsyncSession:
 async def provide_datasets(
     session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], state: State
 ) -> Datasets:
-    return Datasets(session, caller.project_id, actor=caller.actor, clock=state.clock)
+    scan = state.settings.scan
+    return Datasets(session, caller.project_id, actor=caller.actor, clock=state.clock, scan=scan)
 
 
 class DatasetController(Controller):

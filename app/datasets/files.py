@@ -5,6 +5,7 @@ from typing import Any
 
 from app.datasets.parsing import Parsed, parse
 from app.datasets.service import About, Datasets, content_of
+from app.kit.errors import FieldError
 
 
 class DatasetFiles:
@@ -27,5 +28,7 @@ class DatasetFiles:
         content = content_of([item.entry for item in items], items, About(schema=card.get("schema")))
         return {**card, "items": content["items"]}
 
-    async def store(self, items: Sequence[Parsed]) -> None:
+    async def store(self, items: Sequence[Parsed], content: Any) -> list[FieldError]:
+        warnings = await self._datasets.scanned(items, About.of(content))
         await self._datasets.store([item.entry for item in items], items)
+        return warnings

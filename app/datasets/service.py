@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,6 +25,7 @@ from app.kit.errors import FieldError, InvalidContentError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.kinds.dataset import Level
 from app.registry.names import LATEST, checked_name
+from app.registry.scanning import Found, Mode, scan, told
 from app.registry.service import Artifact, Registry, Version
 
 BATCH = 5_000
@@ -49,9 +51,17 @@ class About(msgspec.Struct, frozen=True):
 class Datasets:
     """The datasets of one project, within the caller's transaction."""
 
-    def __init__(self, session: AsyncSession, project_id: str, *, actor: str = "", clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        session: AsyncSession,
+        project_id: str,
+        *,
+        actor: str = "",
+        clock: Clock = utc_now,
+        scan: Mode = "warn",
+    ) -> None:
         self._session, self._project_id = session, project_id
-        self.registry = Registry(session, project_id, actor=actor, clock=clock)
+        self.registry = Registry(session, project_id, actor=actor, clock=clock, scan=scan)
         self.manifests = Manifests(session, project_id)
 
     async def create_version(
@@ -103,9 +113,25 @@ class Datasets:
         entries |= {item.id: item.entry for item in put}
         if not entries:
             raise InvalidContentError.at("/remove", "nothing would be left; archive the dataset instead")
-        content = content_of(list(entries.values()), put, About.of(latest.content), "")
+        about = About.of(latest.content)
+        content = content_of(list(entries.values()), put, about, "")
+        warnings = await self.scanned(put, about)
         await self.store(list(entries.values()), put)
-        return await self.registry.create_version(KIND, name, content, message, labels, source=source)
+        version, created = await self.registry.create_version(KIND, name, content, message, labels, source=source)
+        return _warned(version, warnings), created
+
+    async def scanned(self, items: Sequence[Parsed], about: About) -> list[FieldError]:
+        """What in these items looks personal or secret. Raises `InvalidContentError` where that is refused: always a secret, and
+        personal data unless the dataset is declared to hold some."""
+        mode = self.registry.scan
+        if mode in ("off", "report"):
+            return []
+        found = await anyio.to_thread.run_sync(_scan, items)
+        declared = about.sensitivity == "personal" or "personal" in about.fields.values()
+        found = [one for one in found if one.group == "secret" or not declared]
+        if found and mode == "refuse":
+            raise several(told(found))
+        return told(found)
 
     async def store(self, entries: Sequence[Entry], items: Iterable[Parsed]) -> None:
         """Keeps items and their manifest, as far as they are not there. The caller holds the registry's lock."""
@@ -171,6 +197,20 @@ class Datasets:
         rows = ({"project_id": self._project_id, "digest": d, "body": body} for d, body in missing.items())
         while batch := list(islice(rows, BATCH)):
             await insert_rows(self._session, ItemRow, batch, ignore_existing=True)
+
+
+def _scan(items: Iterable[Parsed]) -> list[Found]:
+    from evaluators.patterns import mentions
+
+    found: list[Found] = []
+    for item in items:
+        if mentions(item.body):
+            found += scan(msgspec.json.decode(item.body), item.body, item.place.pointer)
+    return found
+
+
+def _warned(version: Version, warnings: list[FieldError]) -> Version:
+    return msgspec.structs.replace(version, warnings=warnings) if warnings else version
 
 
 def content_of(entries: Sequence[Entry], items: Sequence[Parsed], about: About, pointer: str = "") -> dict[str, Any]:

@@ -64,7 +64,8 @@ class ItemsController(Controller):
         """A new version of a dataset with answers from production as items, or the first one. A question that went wrong
         becomes a case that every later version must pass."""
         require_labels(caller, data.labels)
-        datasets = Datasets(session, caller.project_id, actor=caller.actor, clock=state.clock)
+        scan = state.settings.scan
+        datasets = Datasets(session, caller.project_id, actor=caller.actor, clock=state.clock, scan=scan)
         await datasets.registry.repository.lock()
         rows = await _inferences(session, caller.project_id, data.inferences)
         corrections = await _corrections(session, caller.project_id, data.inferences)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 from litestar import Controller, Request, Response, Router, delete, get, post, put
 from litestar.datastructures import ResponseHeader, State
@@ -17,6 +18,7 @@ from app.access.schemas import Caller
 from app.kit.asgi import decoded_name
 from app.kit.errors import BadRequestError, ForbiddenError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+from app.registry import scanning
 from app.registry.catalogue import Catalogue, Search, parse_order
 from app.registry.kinds import by_plural, kinds
 from app.registry.labels import ANYTHING, Expected
@@ -29,10 +31,12 @@ from app.registry.schemas import (
     Dependencies,
     Dependents,
     Diff,
+    Finding,
     LabelDelete,
     LabelMove,
     LabelPut,
     LabelRead,
+    ScanReport,
     Version,
     VersionCreate,
     VersionSummary,
@@ -46,7 +50,8 @@ ETAG = [ResponseHeader(name="ETag", description="The digest of the content", doc
 async def provide_registry(
     session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], state: State
 ) -> Registry:
-    return Registry(session, caller.project_id, actor=caller.actor, clock=state.clock)
+    scan = state.settings.scan
+    return Registry(session, caller.project_id, actor=caller.actor, clock=state.clock, scan=scan)
 
 
 def operation(verb: str) -> Any:
@@ -340,6 +345,20 @@ class ContentController(Controller):
             kind, decoded_name(name), data.content, data.message, data.labels, pointer="/content"
         )
         return version_response(version, created)
+
+    @get("/{name:str}/versions/{ref:str}/scan", operation_id=operation("scan"), opt={"permission": "registry:read"})
+    async def scan(
+        self,
+        registry: NamedDependency[Registry],
+        kind: NamedDependency[str],
+        name: FromPath[str],
+        ref: FromPath[str],
+    ) -> ScanReport:
+        """What in a version looks like personal data or a secret, each with its place and in a masked form."""
+        version = await registry.version(kind, decoded_name(name), ref)
+        body = bytes(version.content)
+        found = await anyio.to_thread.run_sync(scanning.scan, msgspec.json.decode(body), body)
+        return ScanReport(version.digest, [Finding(*one) for one in found])
 
     @get("/{name:str}/diff", operation_id=operation("diff"), opt={"permission": "registry:read"})
     async def diff(

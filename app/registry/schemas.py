@@ -219,3 +219,17 @@ class Dependents(msgspec.Struct, frozen=True):
     items: list[Dependent]
     next_cursor: str | None
     used_by: Users
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What looks like personal data or a secret: where, which kind and group (`personal`, `secret`), and its masked form."""
+
+    path: str
+    kind: str
+    group: str
+    shown: str
+
+
+class ScanReport(msgspec.Struct, frozen=True):
+    digest: str
+    findings: list[Finding]

@@ -12,7 +12,7 @@ from app.kit.clock import Clock, utc_now
 from app.kit.digests import DIGEST_PREFIX
 from app.kit.errors import ConflictError, FieldError, InvalidContentError, NotFoundError
 from app.kit.texts import require_text
-from app.registry import contents
+from app.registry import contents, scanning
 from app.registry.composition import ByDigest, expanded
 from app.registry.contents import Prepared, deciding
 from app.registry.kinds import kinds
@@ -33,9 +33,19 @@ FROM_API = {"via": "api"}
 class Registry:
     """The artifacts of one project, within the caller's transaction."""
 
-    def __init__(self, session: AsyncSession, project_id: str, *, actor: str = "", clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        session: AsyncSession,
+        project_id: str,
+        *,
+        actor: str = "",
+        clock: Clock = utc_now,
+        scan: scanning.Mode = "warn",
+    ) -> None:
+        """`scan` is what becomes of personal data and secrets in contents that are made versions."""
         self.repository = Repository(session, project_id)
         self.labels = Labels(self.repository, actor, clock)
+        self.scan = scan
         self._session, self._actor, self._clock = session, actor, clock
 
     # Reading
@@ -173,6 +183,7 @@ class Registry:
         if row is None and (other := await self.repository.aliased(kind, name)):
             raise ConflictError(f"{name!r} is an alias of {other!r}; use that name, or take the alias out of it first")
         created = row is None or row.digest != prepared.digest
+        warnings = self._scanned(prepared) if created else []
         if row is None or row.digest != prepared.digest:
             await self.store(prepared)
             row = await self._next(name, row, prepared, message, source or FROM_API, now)
@@ -182,7 +193,18 @@ class Registry:
         await self._session.flush()
         for label in labels:
             await self.labels.put(kind, name, label, row.latest, message)
-        return await self.version(kind, name, LATEST), created
+        version = await self.version(kind, name, LATEST)
+        return (msgspec.structs.replace(version, warnings=warnings) if warnings else version), created
+
+    def _scanned(self, prepared: Prepared) -> list[FieldError]:
+        """What looks personal or secret; raises `InvalidContentError` where that is refused. Items are looked at where they are
+        stored."""
+        if self.scan in ("off", "report") or prepared.kind.name == "dataset":
+            return []
+        problems = scanning.told(scanning.scan(prepared.plain, prepared.body, "/content"))
+        if problems and self.scan == "refuse":
+            raise contents.several(problems)
+        return problems
 
     async def put_label(
         self,

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from app.kit.errors import FieldError
+
 Mode = Literal["plan", "apply", "draft"]
 Action = Literal["create", "update", "unchanged", "archive", "conflict"]
 
@@ -43,6 +45,7 @@ class SyncItem(msgspec.Struct, frozen=True):
     version: int | None
     digest: str
     content: msgspec.Raw
+    warnings: list[FieldError] = []
 
 
 class EnvironmentChange(msgspec.Struct, frozen=True):

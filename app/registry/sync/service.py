@@ -41,7 +41,9 @@ class ItemFiles(Protocol):
         """The dataset kind's content, with what the card beside the file says; raises `InvalidContentError`."""
         ...
 
-    async def store(self, items: Sequence[Any]) -> None: ...
+    async def store(self, items: Sequence[Any], content: Any) -> list[FieldError]:
+        """Keeps the items of a content; returns what looks personal or secret in them, or raises `InvalidContentError`."""
+        ...
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -244,9 +246,10 @@ class Sync:
     async def _carry_out(self, step: Step, request: SyncRequest) -> SyncItem:
         source = step.source
         version: int | None = step.number
+        warnings: list[FieldError] = []
         if step.action != "unchanged" and request.mode != "plan":
             if source.key in self._items:
-                await self._files.store(self._items[source.key])
+                warnings = await self._files.store(self._items[source.key], step.prepared.content)
             if request.mode == "draft":
                 await self._registry.store(step.prepared)
                 version = None
@@ -256,6 +259,7 @@ class Sync:
                     source.name, step.prepared, request.message, source.labels, source=origin
                 )
                 version = made.version
+                warnings = warnings or list(made.warnings or [])
         return SyncItem(
             kind=source.kind.plural,
             name=source.name,
@@ -266,6 +270,7 @@ class Sync:
             version=version,
             digest=step.prepared.digest,
             content=msgspec.Raw(step.prepared.body),
+            warnings=[source.located(warning) for warning in warnings],
         )
 
     async def _pruned(self, project: Project, request: SyncRequest) -> list[SyncItem]:
