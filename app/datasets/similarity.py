@@ -4,11 +4,8 @@ Similarity is `1 - d / (len a + len b)`, d the Indel distance (insertions and de
 Three steps, the first two of which never lose a pair (recall is 1 at every threshold, as long as time suffices):
 
 1. Length: d is at least the difference of the lengths, so the shorter string has at least `t / (2 - t)` of the longer one's.
-2. q-grams (Ukkonen, 1992, "Approximate string-matching with q-grams and maximal matches"): one insertion or deletion changes
-   at most 2q - 1 occurrences of q-grams, so two strings at distance d differ in at most (2q - 1) d of them. A string's q-grams
-   are hashed into a row of bits that holds the parity of each bucket's count; one q-gram more or less flips one bit. So
-   the rows of two strings at distance d differ in at most (2q - 1) d bits, which numpy counts for blocks of pairs at a time.
-   Folding a row in two by XOR keeps that bound: q and the width of the rows are chosen by a sample, which moves time alone.
+2. Characters and q-grams: strings at distance d have rows of bits that differ in a bounded number (`signatures.py` says why).
+   numpy counts those bits for blocks of pairs at a time. Which rows are used is decided by a sample, which moves time alone.
 3. rapidfuzz compares what is left.
 
 At low thresholds (below about 0.85 for English sentences) step 2 excludes little and time grows towards that of comparing all.
@@ -19,18 +16,19 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from app.datasets.signatures import Plan, signatures, steps
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Words = NDArray[np.uint64]  # (words, texts)
+    from app.datasets.signatures import Ints, Words
 
-ROWS, COLUMNS = 32, 1024  # pairs that are looked at together; small enough to stay in a core's cache
+ROWS, COLUMNS = 16, 4096  # pairs that are looked at together; small enough to stay in a core's cache
 SLACK = 1e-9  # of floating point: a bound is rounded in the direction that keeps a pair
 BAND = 1.5  # longest : shortest among the longer strings of one plan
-WIDEST = 4096  # bits
-WORD_NS, CALL_NS = 1.6, 600.0  # measured: one word of one pair, one call of rapidfuzz; they guide the plan alone
+WIDEST, WIDEST_COUNTS = 4096, 512  # bits
+WORD_NS, CALL_NS = 0.5, 400.0  # measured: one word of one pair, one call of rapidfuzz; they guide the plan alone
 SAMPLE = 1000
 
 
@@ -54,51 +52,9 @@ class Batch(NamedTuple):
     similarity: "NDArray[np.float64]"
 
 
-class Plan(NamedTuple):
-    q: int
-    bits: int  # 0: compare all pairs without a filter
-
-
 def shortest(length: int, threshold: float) -> int:
     """The least length that a string similar to one of `length` can have."""
     return math.ceil(length * threshold / (2 - threshold) - SLACK)
-
-
-def grams(texts: Sequence[str], q: int) -> "tuple[Words, Ints]":
-    """Of every q-gram of every text: 64 well-mixed bits, and the index of its text."""
-    import numpy as np
-
-    points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    rows = np.repeat(np.arange(len(texts)), lengths)
-    size = max(0, len(points) - q + 1)
-    value = np.zeros(size, np.uint64)
-    for place in range(q):
-        value = value * np.uint64(0x1FFFFF) + points[place : place + size]
-    value = (value ^ (value >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(32))) * np.uint64(0x94D049BB133111EB)
-    inside = rows[:size] == rows[q - 1 :][:size]  # not reaching over into the next text
-    return value[inside], rows[:size][inside]
-
-
-def signatures(texts: Sequence[str], plan: Plan) -> "Words":
-    """Rows of parities, (bits / 64, texts)."""
-    import numpy as np
-
-    out = np.zeros((plan.bits // 64, len(texts)), np.uint64)
-    shift = np.uint64(64 - plan.bits.bit_length() + 1)
-    start = 0
-    while start < len(texts):
-        end, characters = start, 0
-        while end < len(texts) and (end - start) * plan.bits < 1 << 21 and characters < 1 << 19:
-            characters += len(texts[end])
-            end += 1
-        values, rows = grams(texts[start:end], plan.q)
-        places = rows * plan.bits + (values >> shift).astype(np.int64)
-        odd = (np.bincount(places, minlength=(end - start) * plan.bits) & 1).astype(np.uint8)
-        out[:, start:end] = np.packbits(odd.reshape(end - start, plan.bits), axis=1).view(np.uint64).T
-        start = end
-    return out
 
 
 class Join:
@@ -113,6 +69,7 @@ class Join:
         self._lengths = lengths[self._order]
         self._labels = labels[self._order]
         self._threshold, self._clock = threshold, clock
+        self._rooms = np.empty(ROWS * COLUMNS, np.uint64), np.empty(ROWS * COLUMNS, np.uint8)  # fresh ones cost page faults
 
     def batches(self) -> Iterator[Batch]:
         """Similar pairs, each once, in no promised order; ends early when time is over."""
@@ -149,7 +106,7 @@ class Join:
                 if not plan.bits:
                     yield self._compared(top, bottom, left, right)
                     continue
-                a, b = self._candidates(marks, low, plan.q, (top, bottom, left, right))
+                a, b = self._candidates(marks, low, plan, (top, bottom, left, right))
                 if len(a):
                     waiting.append((a, b))
                     count += len(a)
@@ -161,20 +118,20 @@ class Join:
     def _allowed(self, a: "Ints", b: "Ints") -> Any:
         return (b < a) & (self._labels[a] != self._labels[b])
 
-    def _candidates(self, marks: "Words", low: int, q: int, tile: tuple[int, int, int, int]) -> "tuple[Ints, Ints]":
+    def _candidates(self, marks: "Words", low: int, plan: Plan, tile: tuple[int, int, int, int]) -> "tuple[Ints, Ints]":
         import numpy as np
 
         top, bottom, left, right = tile
         wide = np.uint16 if len(marks) > 4 else np.uint8  # 256 wraps to 0, which keeps the pair
-        differing = np.zeros((bottom - top, right - left), wide)
-        both = np.empty(differing.shape, np.uint64)
-        bits = np.empty(differing.shape, np.uint8)
+        shape = (bottom - top, right - left)
+        both, bits = (room[: shape[0] * shape[1]].reshape(shape) for room in self._rooms)
+        differing = np.zeros(shape, wide)
         for word in marks:
             np.bitwise_xor(word[top - low : bottom - low, None], word[left - low : right - low], out=both)
             np.bitwise_count(both, out=bits)
             np.add(differing, bits, out=differing)
         room = (1 - self._threshold) * (self._lengths[left:right] + self._lengths[bottom - 1]) + SLACK
-        most = np.minimum((2 * q - 1) * np.floor(room), np.iinfo(wide).max).astype(wide)
+        most = np.minimum(plan.limit(np.floor(room)), np.iinfo(wide).max).astype(wide)
         found = np.flatnonzero(differing <= most)
         a, b = found // (right - left) + top, found % (right - left) + left
         keep = self._allowed(a, b)
@@ -225,14 +182,25 @@ class Join:
         b = random.integers(first, a + 1)
         room = np.floor((1 - self._threshold) * (self._lengths[a] + self._lengths[b]) + SLACK)
         best, plan = self._cost(length) / 4, Plan(2, 0)  # many comparisons in one call are cheaper
-        for q in (2, 3, 4):
-            wide = min(WIDEST, 64 << max(0, math.ceil(math.log2(max(1, length) * 4 / 64))))
-            one, other = (signatures([self._texts[i] for i in side.tolist()], Plan(q, wide)) for side in (a, b))
-            mixed = one ^ other
+        one, other = ([self._texts[index] for index in side.tolist()] for side in (a, b))
+        for option in self._options(one, length):
+            mixed = signatures(one, option) ^ signatures(other, option)
+            most = option.limit(room)
             while len(mixed):
-                passed = ((np.bitwise_count(mixed).sum(axis=0) <= (2 * q - 1) * room) & (a != b)).mean()
+                passed = ((np.bitwise_count(mixed).sum(axis=0, dtype=np.int64) <= most) & (a != b)).mean()
                 cost = len(mixed) * WORD_NS + float(passed) * self._cost(length)
                 if cost < best:
-                    best, plan = cost, Plan(q, 64 * len(mixed))
-                mixed = mixed[: len(mixed) // 2] ^ mixed[len(mixed) // 2 :] if len(mixed) > 1 else mixed[:0]
+                    chosen = None if option.steps is None else option.steps[:, : 64 * len(mixed)]
+                    best, plan = cost, Plan(option.q, 64 * len(mixed), chosen)
+                half = len(mixed) // 2
+                if option.steps is not None:
+                    mixed = mixed[:-1]
+                else:
+                    mixed = mixed[:half] ^ mixed[half : 2 * half]
         return plan
+
+    def _options(self, sample: Sequence[str], length: int) -> Iterator[Plan]:
+        wide = min(WIDEST, 64 << max(0, math.ceil(math.log2(max(1, length) * 4 / 64))))
+        yield Plan(1, WIDEST_COUNTS, steps(sample, WIDEST_COUNTS))
+        for q in (2, 3, 4):
+            yield Plan(q, wide)
