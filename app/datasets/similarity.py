@@ -36,6 +36,7 @@ class Clock:
     """Says when time is over, and remembers in `cut` that work was left undone because of it."""
 
     def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self._end = time.monotonic() + seconds
         self.cut = False
 
@@ -69,7 +70,10 @@ class Join:
         self._lengths = lengths[self._order]
         self._labels = labels[self._order]
         self._threshold, self._clock = threshold, clock
-        self._rooms = np.empty(ROWS * COLUMNS, np.uint64), np.empty(ROWS * COLUMNS, np.uint8)  # fresh ones cost page faults
+        self._rooms = (
+            np.empty(ROWS * COLUMNS, np.uint64),
+            np.empty(ROWS * COLUMNS, np.uint8),
+        )  # fresh ones cost page faults
 
     def batches(self) -> Iterator[Batch]:
         """Similar pairs, each once, in no promised order; ends early when time is over."""
@@ -193,10 +197,7 @@ class Join:
                     chosen = None if option.steps is None else option.steps[:, : 64 * len(mixed)]
                     best, plan = cost, Plan(option.q, 64 * len(mixed), chosen)
                 half = len(mixed) // 2
-                if option.steps is not None:
-                    mixed = mixed[:-1]
-                else:
-                    mixed = mixed[:half] ^ mixed[half : 2 * half]
+                mixed = mixed[:-1] if option.steps is not None else mixed[:half] ^ mixed[half : 2 * half]
         return plan
 
     def _options(self, sample: Sequence[str], length: int) -> Iterator[Plan]:

@@ -162,7 +162,5 @@ async def test_of_many_who_move_a_label_from_the_same_place_one_wins(
 ) -> None:
     await client.put(LABEL, json={"version": 1})
     seen = {"If-Match": f'"{three[0]["digest"]}"'}
-    answers = await asyncio.gather(
-        *(client.put(LABEL, json={"version": 2 + n % 2}, headers=seen) for n in range(12))
-    )
+    answers = await asyncio.gather(*(client.put(LABEL, json={"version": 2 + n % 2}, headers=seen) for n in range(12)))
     assert sorted(a.status_code for a in answers) == [200, *[412] * 11]
