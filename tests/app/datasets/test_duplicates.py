@@ -3,7 +3,6 @@
 import json
 import random
 import time
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +31,7 @@ def edges(found: Found) -> Edges:
 
 
 def by_comparing_all(texts: list[str], threshold: float) -> set[tuple[int, int]]:
-    scores = process.cdist(
-        texts, texts, scorer=Indel.normalized_similarity, score_cutoff=threshold, dtype=np.float64
-    )
+    scores = process.cdist(texts, texts, scorer=Indel.normalized_similarity, score_cutoff=threshold, dtype=np.float64)
     return {(int(a), int(b)) for a, b in zip(*np.nonzero(scores), strict=True) if a < b}
 
 
@@ -94,7 +91,35 @@ def test_what_is_found_is_what_comparing_all_finds(texts: list[str], threshold: 
     assert by_joining(texts, threshold) == by_comparing_all(texts, threshold)
 
 
-@given(st.text(max_size=60), st.lists(st.tuples(st.integers(0, 60), st.text(max_size=1)), max_size=12), st.integers(1, 4))
+@pytest.mark.parametrize(
+    ("name", "threshold", "count"),
+    [
+        ("gsm8k_solutions", 0.9, 0),
+        ("gsm8k_solutions", 0.7, 2),
+        ("gsm8k_solutions", 0.6, 9),
+        ("nq_open_qa", 0.9, 0),
+        ("nq_open_qa", 0.7, 4),
+        ("nq_open_qa", 0.6, 66),
+    ],
+)
+def test_the_duplicates_among_real_questions_are_known(
+    shared_data: Path, name: str, threshold: float, count: int
+) -> None:
+    texts = questions(shared_data, name)
+    found = near_duplicates(texts, threshold=threshold, max_seconds=PATIENCE)
+    assert (found.total, found.complete) == (count, True)
+    compared = by_comparing_all([normalised(item.text) for item in texts], threshold)
+    assert edges(found) == {(texts[a].id, texts[b].id) for a, b in compared}
+
+
+def test_the_two_questions_about_farmer_brown_are_the_closest_of_gsm8k(shared_data: Path) -> None:
+    closest = near_duplicates(questions(shared_data, "gsm8k_solutions"), threshold=0.7).pairs[0]
+    assert (closest.a, closest.b, round(closest.similarity, 4)) == ("gsm8k-test-0339", "gsm8k-test-1317", 0.7597)
+
+
+@given(
+    st.text(max_size=60), st.lists(st.tuples(st.integers(0, 60), st.text(max_size=1)), max_size=12), st.integers(1, 4)
+)
 @settings(deadline=None, max_examples=300)
 def test_a_row_of_bits_changes_no_more_than_the_lemma_allows(text: str, edits: list[tuple[int, str]], q: int) -> None:
     other = text
@@ -108,9 +133,9 @@ def test_a_row_of_bits_changes_no_more_than_the_lemma_allows(text: str, edits: l
 
 @pytest.mark.parametrize("threshold", [0.8, 0.85, 0.9, 0.97])
 def test_no_pair_of_real_sentences_is_lost_by_the_filters(words: list[str], threshold: float) -> None:
-    texts = sentences(words, 2500, random.Random(7))
+    texts = sentences(words, 1500, random.Random(7), near=0.2)
     expected = by_comparing_all(texts, threshold)
-    assert len(expected) > 60
+    assert len(expected) > 40
     assert by_joining(texts, threshold) == expected
 
 
@@ -124,9 +149,17 @@ def test_no_pair_of_long_texts_is_lost(words: list[str]) -> None:
 
 
 def test_white_space_letter_case_and_compatible_forms_make_no_difference_but_punctuation_does() -> None:
-    found = near_duplicates(plain("What is  the CAPITAL\nof Norway?", " what is the ｃａｐｉｔａｌ of norway? ", "What is the capital of Norway"))
+    found = near_duplicates(
+        plain(
+            "What is  the CAPITAL\nof Norway?",
+            " what is the ｃａｐｉｔａｌ of norway? ",
+            "What is the capital of Norway",
+        )
+    )
     assert [(pair.a, pair.b, pair.exact) for pair in found.pairs] == [("0", "1", True), ("0", "2", False)]
-    assert found.pairs[1].similarity == fuzz.ratio("what is the capital of norway?", "what is the capital of norway") / 100
+    assert (
+        found.pairs[1].similarity == fuzz.ratio("what is the capital of norway?", "what is the capital of norway") / 100
+    )
     assert (found.total, found.complete, found.reason) == (2, True, "")
 
 
@@ -153,7 +186,12 @@ def test_across_splits_only_pairs_of_different_splits_are_leaks() -> None:
         Text("d", "test", "How many legs does this spider have?"),
         Text("e", "", "Something else altogether, in no split"),
     ]
-    assert edges(near_duplicates(texts, across=True, threshold=0.85)) == {("a", "c"), ("b", "c"), ("a", "d"), ("b", "d")}
+    assert edges(near_duplicates(texts, across=True, threshold=0.85)) == {
+        ("a", "c"),
+        ("b", "c"),
+        ("a", "d"),
+        ("b", "d"),
+    }
     assert ("a", "b") in edges(near_duplicates(texts, threshold=0.85))
 
 
@@ -190,7 +228,9 @@ def test_examples_are_compared_with_items_and_never_with_each_other(across: bool
 
 
 def test_an_item_within_a_longer_example_is_a_leak_even_if_it_was_edited() -> None:
-    example = "Here is how to answer. Question: What is the boiling point of water in kelvin? Answer: 373.15 K. Now you."
+    example = (
+        "Here is how to answer. Question: What is the boiling point of water in kelvin? Answer: 373.15 K. Now you."
+    )
     texts = [
         Text("shot", ASK, example),
         Text("whole", "test", "what is the boiling point of water in Kelvin?"),
@@ -226,9 +266,11 @@ def test_a_hundred_thousand_equal_texts_are_one_chain() -> None:
 
 
 def test_a_search_that_time_cut_short_says_so() -> None:
-    found = near_duplicates(plain(*(f"a template with the number {index:06}" for index in range(20_000))), max_seconds=0.5)
+    found = near_duplicates(
+        plain(*(f"a template with the number {index:06}" for index in range(40_000))), max_seconds=3
+    )
     assert not found.complete
-    assert "0.5 seconds" in found.reason
+    assert "3 seconds" in found.reason
     assert len(found.pairs) == 500
     assert found.total >= 500
 
