@@ -1,5 +1,6 @@
 """Which of many short texts occur, or nearly occur, within a few longer ones."""
 
+import bisect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from app.datasets.signatures import Ints
+
 SHORTEST = 20  # characters: shorter texts occur within others by chance
 NEARLY = (
     2_000  # characters: of longer texts only exact occurrence is looked for; comparing all windows would take seconds
 )
-CHUNK = 1 << 18  # characters whose q-grams are held at a time
-SIZES = (2, 3)  # q
+CHUNK = 1 << 17  # q-grams that are looked up together; they stay in a core's cache
+GROUP = 500  # parts that are hashed together
+BAND = 1.25  # longest : shortest among the parts that share the whole's stretches
 MOST = 200_000  # results; beyond them the search ends as if time were over
 TABLE = 16  # bits of a q-gram's hash
 
@@ -26,43 +30,66 @@ def contained(
     """(index of the part, index of the whole, similarity) of parts that lie in a longer whole.
 
     The similarity is rapidfuzz's partial_ratio / 100: that of the best window of the whole, at most as long as the part; 1.0
-    when the part occurs as it stands. Before that, parts with too many q-grams that the whole lacks are passed over: a window
-    that aligns with L of the part's m characters leaves m - L deletions, each of which destroys q q-grams of the part at most,
-    and insertions, each of which destroys q - 1 (the q-gram lemma); `_rate` has the most of them.
+    when the part occurs as it stands. Before that, parts are passed over of which no stretch of the whole has enough q-grams:
+    a window that aligns with L of the part's m characters leaves m - L deletions, each of which destroys q of the part's
+    q-grams at most, and insertions, each of which destroys q - 1 (the q-gram lemma); `_rate` has the most of them.
     """
     import numpy as np
 
-    shift = np.uint64(64 - TABLE)
-    tables = {(q, number): _lacks(whole, q) for q in SIZES for number, whole in enumerate(wholes)}
-    longest = max(map(len, wholes), default=0)
-    wanted = [index for index, part in enumerate(parts) if SHORTEST <= len(part) < longest]
     out: list[tuple[int, int, float]] = []
+    q = (
+        3 if _rate(3, threshold) < 0.8 else 2
+    )  # trigrams tell more apart, but low thresholds allow nearly all of them to be lost
+    longest = max(map(len, wholes), default=0)
+    order = sorted((len(part), index) for index, part in enumerate(parts) if SHORTEST <= len(part) < longest)
     start = 0
-    while start < len(wanted):
-        end, characters = start, 0
-        while end < len(wanted) and characters < CHUNK:
-            characters += len(parts[wanted[end]])
-            end += 1
-        chunk = [parts[index] for index in wanted[start:end]]
-        lengths = np.fromiter(map(len, chunk), np.int64, len(chunk))
-        hashed = [(q, *grams(chunk, q), np.floor(lengths * _rate(q, threshold) + SLACK)) for q in SIZES]
-        placed = [(q, (values >> shift).astype(np.int64), rows, most) for q, values, rows, most in hashed]
+    while start < len(order):
+        most = int(order[start][0] * BAND)
+        end = bisect.bisect_right(order, (most, len(parts)), start)
+        band = [index for _, index in order[start:end]]
+        lengths = np.array([length for length, _ in order[start:end]])
+        hashes = np.concatenate(
+            [_hashed([parts[i] for i in band[at : at + GROUP]], q) for at in range(0, len(band), GROUP)]
+        )
         for number, whole in enumerate(wholes):
-            possible = lengths < len(whole)
-            for q, places, rows, most in placed:
-                possible &= np.bincount(rows[tables[q, number][places]], minlength=len(chunk)) <= most
-            for index in np.flatnonzero(possible).tolist():
+            possible = _possible(hashes, lengths, whole, q, threshold) & (lengths < len(whole))
+            for place in np.flatnonzero(possible).tolist():
                 if len(out) >= MOST:
                     clock.cut = True
                 if clock.over():
                     return out
-                similarity = _within(chunk[index], whole, threshold)
+                similarity = _within(parts[band[place]], whole, threshold)
                 if similarity:
-                    out.append((wanted[start + index], number, similarity))
+                    out.append((band[place], number, similarity))
             if clock.over():
                 return out
         start = end
     return out
+
+
+def _possible(
+    hashes: "NDArray[np.uint16]", lengths: "Ints", whole: str, q: int, threshold: float
+) -> "NDArray[np.bool_]":
+    """Whether a stretch of the whole has enough of each part's q-grams. A window lies in one of the overlapping stretches."""
+    import numpy as np
+
+    starts = np.concatenate([[0], np.cumsum(lengths - q + 1)])
+    most = np.floor(lengths * _rate(q, threshold) + SLACK)
+    possible = np.zeros(len(lengths), np.bool_)
+    step = int(lengths[-1])
+    tables = []
+    for place in range(0, max(1, len(whole) - step), step):
+        table = np.ones(1 << TABLE, np.uint8)
+        table[_hashed([whole[place : place + 2 * step]], q)] = 0
+        tables.append(table)
+    first = 0
+    while first < len(lengths):
+        last = max(first + 1, int(starts.searchsorted(starts[first] + CHUNK)) - 1)
+        places, at = hashes[starts[first] : starts[last]], starts[first:last] - starts[first]
+        for table in tables:
+            possible[first:last] |= np.add.reduceat(table[places], at, dtype=np.int32) <= most[first:last]
+        first = last
+    return possible
 
 
 def _rate(q: int, threshold: float) -> float:
@@ -74,13 +101,11 @@ def _rate(q: int, threshold: float) -> float:
     return max((2 * q - 1) * (1 - threshold), 2 * q * (1 - threshold) / (2 - threshold))
 
 
-def _lacks(whole: str, q: int) -> "NDArray[np.bool_]":
-    """By hash: whether no q-gram of the whole has it."""
+def _hashed(texts: Sequence[str], q: int) -> "NDArray[np.uint16]":
+    """The texts' q-grams, one text after the other."""
     import numpy as np
 
-    table = np.ones(1 << TABLE, np.bool_)
-    table[(grams([whole], q)[0] >> np.uint64(64 - TABLE)).astype(np.int64)] = False
-    return table
+    return (grams(texts, q)[0] >> np.uint64(64 - TABLE)).astype(np.uint16)
 
 
 def _within(part: str, whole: str, threshold: float) -> float:

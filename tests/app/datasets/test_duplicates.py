@@ -245,18 +245,28 @@ def test_an_item_within_a_longer_example_is_a_leak_even_if_it_was_edited() -> No
     assert found.pairs[1].similarity == fuzz.partial_ratio(normalised(texts[2].text), normalised(example)) / 100
 
 
-@given(st.lists(st.text("ab c", min_size=20, max_size=40), max_size=8), st.text("ab c", min_size=30, max_size=120))
+@given(
+    st.lists(st.text("abcdef ", min_size=20, max_size=40), max_size=4),
+    st.text("abcdef ", min_size=30, max_size=160),
+    st.lists(st.tuples(st.integers(0, 120), st.integers(20, 60), st.integers(0, 8)), max_size=8),
+    st.sampled_from([0.7, 0.8, 0.9]),
+)
 @settings(deadline=None, max_examples=100)
-def test_no_item_within_an_example_is_lost(items: list[str], example: str) -> None:
+def test_no_item_within_an_example_is_lost(
+    items: list[str], example: str, cuts: list[tuple[int, int, int]], threshold: float
+) -> None:
+    rng = random.Random(len(example))
+    items = [*items, *(edited(example[start : start + length], edits, rng) for start, length, edits in cuts)]
+    items = list({normalised(item): item for item in items})
     texts = [*plain(*items, group="test"), Text("shot", ASK, example)]
     whole = normalised(example)
     expected = set()
     for index, item in enumerate(items):
         part = normalised(item)
-        inside = 20 <= len(part) < len(whole) and fuzz.partial_ratio(part, whole) >= 80
-        if inside or Indel.normalized_similarity(part, whole) >= 0.8:
+        inside = 20 <= len(part) < len(whole) and fuzz.partial_ratio(part, whole, score_cutoff=threshold * 100) > 0
+        if inside or Indel.normalized_similarity(part, whole, score_cutoff=threshold) > 0:
             expected.add((str(index), "shot"))
-    found = edges(near_duplicates(texts, across=True, threshold=0.8))
+    found = edges(near_duplicates(texts, across=True, threshold=threshold))
     assert found == expected
 
 
