@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +124,7 @@ def test_a_row_of_bits_changes_no_more_than_the_lemma_allows(text: str, edits: l
     other = text
     for place, letter in edits:
         other = other[:place] + letter + other[place + (not letter) :]
-    plan = Plan(1, 128, steps([text, "another text"], 128)) if q == 1 else Plan(q, 128)
+    plan = Plan(1, 512, steps([text, "another text"], 512)) if q == 1 else Plan(q, 128)
     one, two = signatures([text, other], plan).T
     distance = Indel.distance(text, other)
     assert int(np.bitwise_count(one ^ two).sum()) <= plan.limit(np.array(float(distance)))
@@ -270,32 +269,11 @@ def test_no_item_within_an_example_is_lost(
     assert found == expected
 
 
-def test_a_hundred_thousand_equal_texts_are_one_chain() -> None:
-    found = near_duplicates(plain(*["the same text"] * 100_000), limit=5, max_seconds=PATIENCE)
-    assert (found.total, found.complete, len(found.pairs)) == (99_999, True, 5)
-
-
-def test_a_search_that_time_cut_short_says_so() -> None:
-    found = near_duplicates(
-        plain(*(f"a template with the number {index:06}" for index in range(40_000))), max_seconds=3
-    )
-    assert not found.complete
-    assert "3 seconds" in found.reason
-    assert len(found.pairs) == 500
-    assert found.total >= 500
-
-
-def test_of_a_huge_text_the_beginning_is_compared_and_that_is_said() -> None:
-    huge = "lorem ipsum " * 700_000  # 8 MB
-    start = time.monotonic()
-    found = near_duplicates(plain(huge, huge, huge + "and another end"))
-    assert time.monotonic() - start < 20
-    assert [(pair.a, pair.b, pair.similarity, pair.exact) for pair in found.pairs] == [
-        ("0", "1", 1.0, True),
-        ("0", "2", 1.0, False),
-    ]
-    assert found.complete
-    assert "3 texts are longer than 20,000 characters" in found.reason
+def test_an_example_that_left_out_every_sixth_character_is_still_seen() -> None:
+    part = "abcdefghijklmnopqrstuvwxyzäöüýàáâçèéêìíîñòóô"
+    left = "".join(letter for index, letter in enumerate(part) if index % 5 != 2 or index > 40)
+    found = near_duplicates([Text("item", "", part), Text("shot", ASK, "0123456789" * 5 + left)])
+    assert [pair.similarity for pair in found.pairs] == [2 * len(left) / (len(part) + len(left))] == [0.9]
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.49, 1.01, float("nan")])
