@@ -1,5 +1,6 @@
 """`promptward export`: the registry as files of a project, as another tool's files, or a run's cells as one file."""
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -12,7 +13,6 @@ from app.cli.exits import UserError
 from app.cli.files import replacing
 from app.cli.import_ import show_losses
 from app.cli.project import find_root, project_files
-from app.kit.documents import DocumentError, dump, load
 from app.settings import PROJECT_FILE
 
 RUN_FILES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -171,15 +171,32 @@ async def _write_native(client: AsyncClient, folder: Path, file: dict[str, Any])
 
 
 def _merged(path: Path, text: str) -> str:
-    """A project file keeps the sections that the registry does not hold."""
+    """A project file keeps the sections that the registry does not hold, as they are written."""
     if path.name != PROJECT_FILE or not path.exists():
         return text
     try:
-        mine = load(path.read_text(encoding="utf-8-sig")).data
-    except (DocumentError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}") from error
-    theirs = load(text).data
-    return dump({**{name: mine[name] for name in mine if name not in theirs}, **theirs})
+        mine, theirs = sections(path.read_text(encoding="utf-8-sig")), sections(text)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+    return "".join([*(block for name, block in mine.items() if name not in theirs), *theirs.values()])
+
+
+def sections(text: str) -> dict[str, str]:
+    """A YAML mapping's entries by name, each with its lines and the comments above it."""
+    found: dict[str, str] = {}
+    name, block, above = "", "", ""
+    for line in text.splitlines(keepends=True):
+        if start := re.match(r"[A-Za-z_]+(?=:)", line):
+            if name:
+                found[name] = block
+            name, block, above = start[0], above + line, ""
+        elif line.startswith("#") or not line.strip():
+            above += line
+        else:
+            block, above = block + above + line, ""
+    if name:
+        found[name] = block + above
+    return found
 
 
 def _write(folder: Path, path: str, data: bytes) -> None:

@@ -80,9 +80,7 @@ class Output:
     def yaml(self, value: Any) -> None:
         """Plain data as people write it in files."""
         if not self.as_json:
-            from app.kit.documents import dump
-
-            self.line(dump(value).rstrip())
+            self.line(as_yaml(value).rstrip())
 
     def unified(self, text: str) -> None:
         """A unified diff, coloured on a terminal."""
@@ -96,6 +94,20 @@ class Output:
 
 
 _DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
+
+
+def as_yaml(value: Any) -> str:
+    """YAML with long texts as blocks, in the order of the data."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+    Dumper.add_representer(str, text)
+    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def shown(value: object) -> str:

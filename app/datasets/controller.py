@@ -20,6 +20,7 @@ from app.datasets.columns import Columns
 from app.datasets.download import MEDIA_TYPES, Download, Format
 from app.datasets.erasure import Erasure
 from app.datasets.parsing import checked, from_json, parse
+from app.datasets.report import DatasetReport, Reporter
 from app.datasets.schemas import DatasetCreate, DatasetDiff, Entry, Erase, Erased, Item, ItemsPatch
 from app.datasets.sensitivity import above, highest, masked
 from app.datasets.service import About, Datasets
@@ -163,6 +164,24 @@ class DatasetController(Controller):
         if dataset.digest and not above(highest(dataset.content), caller.clearance):
             headers["ETag"] = f'"{dataset.digest}"'
         return Stream(rest(), media_type=MEDIA_TYPES[form], headers=headers)
+
+    @get(
+        "/{name:str}/versions/{ref:str}/report",
+        operation_id="datasets_report",
+        opt={"permission": "registry:read"},
+    )
+    async def report(
+        self,
+        datasets: NamedDependency[Datasets],
+        name: FromPath[str],
+        ref: FromPath[str],
+        threshold: FromQuery[float] = 0.9,
+        prompt: FromQuery[list[str] | None] = None,
+    ) -> DatasetReport:
+        """Duplicates and near duplicates, leakage between splits and into the messages of prompts (of `prompt`, else of all in
+        use), and what looks personal or secret. `threshold` is the similarity from which two texts are alike."""
+        dataset = await datasets.registry.resolve("dataset", f"{decoded_name(name)}@{ref}")
+        return await Reporter(datasets).report(dataset, threshold, prompt or [])
 
     @post(
         "/{name:str}/items",

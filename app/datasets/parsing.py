@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.datasets.columns import Columns, NotJSON, plain_value
+from app.datasets.duplicates import EXAMPLE
 from app.datasets.schemas import Entry, ItemBody, ItemCreate
 from app.datasets.sensitivity import MASK, masks_in
 from app.kit.digests import DIGEST_PREFIX, canonical, normalised, simple
@@ -133,6 +134,8 @@ def _item(place: Place, raw: Any) -> Parsed:
             raise _problem(
                 place, f"message {number + 1} of the history has no role", f"{place.pointer}/history/{number}"
             )
+    if sent.split.startswith(EXAMPLE):
+        raise _problem(place, f"split: a split's name does not begin with {EXAMPLE!r}", f"{place.pointer}/split")
     given = {field: getattr(sent, field) for field in ItemBody.__struct_fields__}
     given["cluster"] = None if sent.cluster is None else str(sent.cluster)
     content = ItemBody(**given)
