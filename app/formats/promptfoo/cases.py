@@ -1,7 +1,5 @@
 """promptfoo's tests: from YAML, JSON, JSON lines and CSV to cases with their variables and assertions."""
 
-import csv
-import io
 import itertools
 import re
 from collections.abc import Iterator
@@ -11,83 +9,12 @@ import msgspec
 
 from app.formats.building import Builder
 from app.formats.nodes import Node
+from app.formats.promptfoo.tables import rows
 from app.formats.sources import Sources
 from app.kit.templates import TemplateError, render
 
 MAX_CASES = 10_000
 _CODE = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".go", ".sh")
-_TYPE = re.compile(r"(not-)?([a-z][a-z0-9:-]*)(?:\((\d+(?:\.\d+)?)\))?(?::([\s\S]*))?")
-_LISTS = frozenset({"contains-all", "contains-any", "icontains-all", "icontains-any"})
-_TYPES = frozenset(
-    [
-        "agent-rubric",
-        "answer-relevance",
-        "bleu",
-        "classifier",
-        "contains",
-        "contains-all",
-        "contains-any",
-        "contains-html",
-        "contains-json",
-        "contains-sql",
-        "contains-xml",
-        "context-faithfulness",
-        "context-recall",
-        "context-relevance",
-        "conversation-relevance",
-        "cost",
-        "equals",
-        "factuality",
-        "finish-reason",
-        "g-eval",
-        "gleu",
-        "guardrails",
-        "icontains",
-        "icontains-all",
-        "icontains-any",
-        "is-html",
-        "is-json",
-        "is-refusal",
-        "is-sql",
-        "is-valid-function-call",
-        "is-valid-openai-function-call",
-        "is-valid-openai-tools-call",
-        "is-xml",
-        "javascript",
-        "latency",
-        "levenshtein",
-        "llm-rubric",
-        "meteor",
-        "model-graded-closedqa",
-        "model-graded-factuality",
-        "moderation",
-        "perplexity",
-        "perplexity-score",
-        "pi",
-        "python",
-        "regex",
-        "rouge-n",
-        "ruby",
-        "search-rubric",
-        "similar",
-        "similar:cosine",
-        "similar:dot",
-        "similar:euclidean",
-        "skill-used",
-        "starts-with",
-        "tool-call-f1",
-        "trace-error-spans",
-        "trace-span-count",
-        "trace-span-duration",
-        "trajectory:goal-success",
-        "trajectory:step-count",
-        "trajectory:tool-args-match",
-        "trajectory:tool-sequence",
-        "trajectory:tool-used",
-        "webhook",
-        "word-count",
-    ]
-)
 _KEPT = frozenset({"vars", "assert", "description", "metadata", "options", "threshold", "disableDefaultAsserts"})
 
 
@@ -153,7 +80,7 @@ class CaseReader:
         for path in self._sources.resolve(reference, node.path, node.line):
             lower = path.lower()
             if lower.endswith(".csv"):
-                yield from self._csv(path)
+                yield from rows(self._sources, path, self._builder)
             elif lower.endswith(".jsonl"):
                 for number, row in self._sources.json_lines(path):
                     yield Node.at_line(row, path, number).mapping("a test")
@@ -165,51 +92,6 @@ class CaseReader:
                 self._reading.pop()
             else:
                 self._builder.lose(node.path, node.line, f"{path} is no CSV, JSON or YAML file; its tests are not kept")
-
-    def _csv(self, path: str) -> Iterator[Node]:
-        csv.field_size_limit(16 * 1024 * 1024)
-        reader = csv.reader(io.StringIO(self._sources.text(path), newline=""), strict=True)
-        place = Node.at_line(None, path, 1)
-        try:
-            header = [name.strip() for name in next(reader, [])]
-            before = reader.line_num
-            for row in reader:
-                place, before = Node.at_line(None, path, before + 1), reader.line_num
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise place.refuse(f"{len(row)} fields, and the header has {len(header)}")
-                yield self._row(list(zip(header, row, strict=True)), path, place.line or 1)
-        except csv.Error as error:
-            raise Node.at_line(None, path, reader.line_num).refuse(f"not CSV: {error}") from error
-
-    def _row(self, cells: list[tuple[str, str]], path: str, line: int) -> Node:
-        """A row as the test that promptfoo makes of it."""
-        test: dict[str, Any] = {"vars": {}, "assert": [], "metadata": {}}
-        metric = None
-        for name, cell in cells:
-            if name.startswith("__expected"):
-                if cell.strip():
-                    test["assert"].append(assertion_of(cell.strip()))
-            elif name in ("__description", "__metric", "__threshold"):
-                if name == "__metric":
-                    metric = cell or None
-                elif cell:
-                    test[name[2:]] = cell if name == "__description" else _number(cell, Node.at_line(cell, path, line))
-            elif name.startswith("__metadata:"):
-                key = name.removeprefix("__metadata:")
-                if cell.strip():
-                    many = [part.strip() for part in cell.split(",")]
-                    test["metadata"][key.removesuffix("[]")] = many if key.endswith("[]") else cell
-            elif name.startswith("__"):
-                if cell:
-                    self._builder.lose(path, line, f"the column {name} is not kept")
-            else:
-                test["vars"][name] = cell
-        for assertion in test["assert"]:
-            if metric:
-                assertion["metric"] = metric
-        return Node.at_line(test, path, line)
 
     def _add(self, test: Node, scenario: Node | None) -> None:
         self._report(test)
@@ -274,26 +156,6 @@ class CaseReader:
                 self._builder.lose(field.path, field.line, f"`{name}` of a test is not kept")
 
 
-def assertion_of(text: str) -> dict[str, Any]:
-    """The assertion that a cell such as `contains-any: a, b`, `latency(500)` or a bare expected text stands for."""
-    for prefix in ("javascript:", "fn:", "eval:", "python:", "grade:", "llm-rubric:"):
-        if text.startswith(prefix):
-            kind = {"fn:": "javascript", "eval:": "javascript", "grade:": "llm-rubric"}.get(prefix, prefix[:-1])
-            return {"type": kind, "value": text.removeprefix(prefix)}
-    if text.startswith("file://"):
-        return {"type": "python" if ".py" in text else "javascript", "value": text}
-    match = _TYPE.fullmatch(text)
-    if match is None or match[2] not in _TYPES:
-        return {"type": "equals", "value": text}
-    assertion: dict[str, Any] = {"type": (match[1] or "") + match[2]}
-    if match[4] is not None:
-        value = match[4].strip()
-        assertion["value"] = [part.strip() for part in value.split(",")] if match[2] in _LISTS else value
-    if match[3] is not None:
-        assertion["threshold"] = float(match[3])
-    return assertion
-
-
 def is_template(text: str) -> bool:
     return any(mark in text for mark in ("{{", "{%", "{#"))
 
@@ -308,10 +170,3 @@ def _rendered(inputs: dict[str, Any]) -> dict[str, Any]:
             except TemplateError:
                 continue
     return found
-
-
-def _number(text: str, node: Node) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise node.refuse(f"{text!r} is no number") from error
