@@ -57,7 +57,7 @@ def read_prompty(sources: Sources, builder: Builder) -> None:
 
 def _split(sources: Sources, path: str) -> tuple[Node, str, int]:
     """Front matter, body, and the body's first line."""
-    lines = sources.text(path).splitlines(keepends=True)
+    lines = re.split(r"(?<=\n)", sources.text(path))
     fence = lines[0].strip() if lines else ""
     if fence not in ("---", "+++"):
         return Node.at_line({}, path, 1), "".join(lines), 1
@@ -126,7 +126,7 @@ def _messages(body: str, first_line: int, path: str, threads: set[str]) -> list[
             leading = text[: len(text) - len(text.lstrip())].count("\n")
             messages.append(Node.at_line({"role": role, "content": text.strip()}, path, start + leading))
 
-    for number, line in enumerate(body.splitlines(), start=first_line):
+    for number, line in enumerate(re.split(r"\r?\n", body), start=first_line):
         marker, thread = _ROLE.fullmatch(line), _THREAD.fullmatch(line)
         if marker or (thread and thread[1] in threads):
             close()

@@ -1,6 +1,7 @@
 """promptfoo's tests: from YAML, JSON, JSON lines and CSV to cases with their variables and assertions."""
 
 import itertools
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,9 @@ from app.formats.sources import Sources
 from app.kit.templates import TemplateError, render
 
 MAX_CASES = 10_000
+MAX_VALUE = 256 * 1024
+_PASSES = 5
+_NAMED = re.compile(r"\{\{\s*(\w+)\s*\}\}", re.ASCII)
 _CODE = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".go", ".sh")
 _KEPT = frozenset({"vars", "assert", "description", "metadata", "options", "threshold", "disableDefaultAsserts"})
 
@@ -32,7 +36,8 @@ class Case(msgspec.Struct):
 class CaseReader:
     """Reads `tests`, `scenarios` and `defaultTest` of one config."""
 
-    def __init__(self, sources: Sources, builder: Builder, config: Node) -> None:
+    def __init__(self, sources: Sources, builder: Builder, config: Node, *, rendered: bool) -> None:
+        self._rendered = rendered
         self._sources, self._builder, self._config = sources, builder, config
         default = config.get("defaultTest")
         if isinstance(default.data, str):
@@ -111,7 +116,7 @@ class CaseReader:
         for combination in itertools.product(*lists.values()):
             if len(self.cases) >= MAX_CASES:
                 raise test.refuse(f"more than {MAX_CASES:,} cases, lists in `vars` counted in full")
-            inputs = _rendered(dict(zip(lists, combination, strict=True)))
+            inputs = _resolved(dict(zip(lists, combination, strict=True)), rendered=self._rendered)
             self.cases.append(Case(inputs, asserts, test, dict(metadata)))
 
     def _values(self, node: Node) -> dict[str, Any]:
@@ -137,8 +142,8 @@ class CaseReader:
             )
             return reference
         path = self._sources.resolve(reference, node.path, node.line)[0]
-        if lower.endswith((".json", ".yaml", ".yml")):
-            return self._sources.document(path).data
+        if lower.endswith((".yaml", ".yml")):
+            return json.dumps(self._sources.document(path).data, ensure_ascii=False, separators=(",", ":"))
         return self._sources.text(path).strip()
 
     def _report(self, test: Node) -> None:
@@ -160,13 +165,22 @@ def is_template(text: str) -> bool:
     return any(mark in text for mark in ("{{", "{%", "{#"))
 
 
-def _rendered(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Variables may name other variables of their case; what is no template stays as it is."""
-    found = dict(inputs)
-    for name, value in inputs.items():
+def _resolved(inputs: dict[str, Any], *, rendered: bool) -> dict[str, Any]:
+    """Variables as promptfoo fills them in before the prompt: without one last line break, and naming one another.
+
+    Where prompts are texts (`rendered`) a variable is a template, too, unless it names something that is not there.
+    """
+    found = {name: value.removesuffix("\n") if isinstance(value, str) else value for name, value in inputs.items()}
+    for _ in range(_PASSES):
+        for name, value in found.items():
+            named = _NAMED.search(value) if isinstance(value, str) else None
+            if named and isinstance(inner := found.get(named[1]), str | int | float) and len(value) < MAX_VALUE:
+                shown = inner if isinstance(inner, str) else json.dumps(inner)
+                found[name] = value[: named.start()] + shown + value[named.end() :]
+    for name, value in found.items() if rendered else ():
         if isinstance(value, str) and is_template(value):
             try:
-                found[name] = render(value, {k: v for k, v in inputs.items() if k != name})
+                found[name] = render(value, found)
             except TemplateError:
                 continue
     return found

@@ -196,6 +196,26 @@ def test_a_variable_that_a_case_lacks_is_empty_as_it_was_there() -> None:
     }
 
 
+def test_variables_are_filled_in_as_promptfoo_does() -> None:
+    """Seen with promptfoo's own `echo` provider: texts are templates of their variables, chats only take in names."""
+    tests = """
+tests:
+  - vars: {q: "{% if y %}a{% endif %} {{ y | upper }}", y: "{{ w }}", w: W}
+  - vars: {q: "a {{ y }} {{ '{{' }} {{ z }} {# c #}", y: Y}
+  - vars: {q: "a {{x", y: "two\\n\\n"}
+"""
+    chat = 'prompts: [\'[{"role": "user", "content": "{{ q }}"}]\']'
+    filled = [
+        [item["inputs"] for item in items_of(imported({"promptfooconfig.yaml": prompts + tests}), "promptfoo")]
+        for prompts in ("prompts: ['{{ q }}']", chat)
+    ]
+    assert [[inputs["q"] for inputs in each] for each in filled] == [
+        ["a W", "a Y {{ '{{' }} {{ z }} {# c #}", "a {{x"],
+        ["{% if y %}a{% endif %} {{ y | upper }}", "a Y {{ '{{' }} {{ z }} {# c #}", "a {{x"],
+    ]
+    assert filled[0][2]["y"] == "two\n"
+
+
 def test_two_expectations_of_one_case_are_two_scorers() -> None:
     config = """\
 prompts: ["{{ q }}"]
