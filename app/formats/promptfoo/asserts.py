@@ -17,6 +17,7 @@ from app.formats.promptfoo.mapping import Form, Wanted, wanted_of
 from app.formats.sources import Sources
 
 MAX_SCORERS = 100
+MAX_ASSERTIONS = 50_000
 
 
 def scorers(cases: Sequence[Case], sources: Sources, builder: Builder, templates: Node) -> list[dict[str, Any]]:
@@ -25,7 +26,13 @@ def scorers(cases: Sequence[Case], sources: Sources, builder: Builder, templates
     `templates` is the config's `assertionTemplates`. What cannot be mapped is a loss with the line of the assertion.
     """
     groups: dict[tuple[Form, int], dict[int, Wanted]] = {}
+    asked = 0
     for index, case in enumerate(cases):
+        asked += len(case.asserts)
+        if asked > MAX_ASSERTIONS:
+            raise case.place.refuse(
+                f"more than {MAX_ASSERTIONS:,} assertions, those of defaultTest counted for each case"
+            )
         count: dict[Form, int] = {}
         for node in case.asserts:
             for wanted in wanted_of(node, case, sources, builder, templates):

@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -12,9 +12,10 @@ from app.formats.building import Builder
 from app.formats.nodes import Node
 from app.formats.promptfoo.tables import rows
 from app.formats.sources import Sources
-from app.kit.templates import TemplateError, render
+from app.kit.templates import TemplateError
 
 MAX_CASES = 10_000
+MAX_SIZE = 32 * 1024 * 1024
 MAX_VALUE = 256 * 1024
 _PASSES = 5
 _NAMED = re.compile(r"\{\{\s*(\w+)\s*\}\}", re.ASCII)
@@ -44,6 +45,7 @@ class CaseReader:
             default = self._file(default, default.data)
         self._default = default.mapping("defaultTest") if default.data is not None else default
         self.cases: list[Case] = []
+        self._size = 0
         self._reading: list[str] = []
 
     def read(self) -> list[Case]:
@@ -112,11 +114,18 @@ class CaseReader:
         if description:
             metadata["description"] = description
         expand = options.get("disableVarExpansion").data is not True
+
+        def fill(template: str, variables: dict[str, Any]) -> str:
+            return self._builder.filled(template, variables, test.path, test.line)
+
         lists = {name: v if expand and isinstance(v, list) else [v] for name, v in values.items()}
         for combination in itertools.product(*lists.values()):
             if len(self.cases) >= MAX_CASES:
                 raise test.refuse(f"more than {MAX_CASES:,} cases, lists in `vars` counted in full")
-            inputs = _resolved(dict(zip(lists, combination, strict=True)), rendered=self._rendered)
+            inputs = _resolved(dict(zip(lists, combination, strict=True)), fill if self._rendered else None)
+            self._size += sum(len(value) for value in inputs.values() if isinstance(value, str)) + len(asserts)
+            if self._size > MAX_SIZE:
+                raise test.refuse(f"the cases hold more than {MAX_SIZE:,} characters, lists in `vars` counted in full")
             self.cases.append(Case(inputs, asserts, test, dict(metadata)))
 
     def _values(self, node: Node) -> dict[str, Any]:
@@ -165,10 +174,10 @@ def is_template(text: str) -> bool:
     return any(mark in text for mark in ("{{", "{%", "{#"))
 
 
-def _resolved(inputs: dict[str, Any], *, rendered: bool) -> dict[str, Any]:
+def _resolved(inputs: dict[str, Any], fill: Callable[[str, dict[str, Any]], str] | None) -> dict[str, Any]:
     """Variables as promptfoo fills them in before the prompt: without one last line break, and naming one another.
 
-    Where prompts are texts (`rendered`) a variable is a template, too, unless it names something that is not there.
+    Where prompts are texts (with `fill`) a variable is a template, too, unless it names something that is not there.
     """
     found = {name: value.removesuffix("\n") if isinstance(value, str) else value for name, value in inputs.items()}
     for _ in range(_PASSES):
@@ -177,10 +186,10 @@ def _resolved(inputs: dict[str, Any], *, rendered: bool) -> dict[str, Any]:
             if named and isinstance(inner := found.get(named[1]), str | int | float) and len(value) < MAX_VALUE:
                 shown = inner if isinstance(inner, str) else json.dumps(inner)
                 found[name] = value[: named.start()] + shown + value[named.end() :]
-    for name, value in found.items() if rendered else ():
-        if isinstance(value, str) and is_template(value):
+    for name, value in found.items():
+        if fill is not None and isinstance(value, str) and is_template(value):
             try:
-                found[name] = render(value, found)
+                found[name] = fill(value, found)
             except TemplateError:
                 continue
     return found

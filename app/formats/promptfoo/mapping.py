@@ -11,7 +11,7 @@ from app.formats.nodes import Node
 from app.formats.promptfoo.cases import Case, is_template
 from app.formats.sources import Sources, parsed
 from app.kit.errors import InvalidContentError
-from app.kit.templates import TemplateError, render
+from app.kit.templates import TemplateError
 
 _PHRASES: dict[str, tuple[str, dict[str, Any]]] = {
     "contains": ("contains", {}),
@@ -91,7 +91,7 @@ def _form(kind: str, node: Node, case: Case, sources: Sources, builder: Builder)
     for name in _IGNORED:
         if node.get(name).data is not None:
             builder.lose(node.path, node.get(name).line, f"`{name}` of an assertion is not kept")
-    value = _value(node.get("value"), case, sources)
+    value = _value(node.get("value"), case, sources, builder)
     metric = node.get("metric").data
     weight = node.get("weight").number("a weight")
     use, args, takes, expected = _scorer(kind, node, value, builder)
@@ -136,24 +136,24 @@ def _scorer(kind: str, node: Node, value: Any, builder: Builder) -> _Scorer:
     raise CannotMapError("no scorer does this")
 
 
-def _value(node: Node, case: Case, sources: Sources) -> Any:
+def _value(node: Node, case: Case, sources: Sources, builder: Builder) -> Any:
     value = node.data
     if isinstance(value, list):
-        return [_filled(each, case) for each in value]
+        return [_filled(each, case, builder) for each in value]
     if isinstance(value, str) and value.startswith("file://"):
         if not value.lower().endswith((".txt", ".md", ".json", ".yaml", ".yml")):
             raise CannotMapError(f"{value} is code, which is never run")
         path = sources.resolve(value, node.path, node.line)[0]
         return sources.text(path).strip() if path.lower().endswith((".txt", ".md")) else sources.document(path).data
-    return _filled(value, case)
+    return _filled(value, case, builder)
 
 
-def _filled(value: Any, case: Case) -> Any:
+def _filled(value: Any, case: Case, builder: Builder) -> Any:
     """What the case expects, with its variables filled in."""
     if not isinstance(value, str) or not is_template(value):
         return value
     try:
-        return render(value, case.inputs)
+        return builder.filled(value, case.inputs, case.place.path, case.place.line)
     except TemplateError as error:
         raise CannotMapError(f"its value {value!r} cannot be filled in: {error.message}") from error
 

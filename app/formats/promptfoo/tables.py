@@ -10,7 +10,6 @@ from app.formats.building import Builder
 from app.formats.nodes import Node
 from app.formats.sources import Sources
 
-_TYPE = re.compile(r"(not-)?([a-z][a-z0-9:-]*)(?:\((\d+(?:\.\d+)?)\))?(?::([\s\S]*))?")
 _LISTS = frozenset({"contains-all", "contains-any", "icontains-all", "icontains-any"})
 _TYPES = frozenset(
     [
@@ -82,6 +81,9 @@ _TYPES = frozenset(
         "word-count",
     ]
 )
+_TYPE = re.compile(
+    rf"(not-)?({'|'.join(sorted(_TYPES, key=len, reverse=True))})(?:\((\d+(?:\.\d+)?)\))?(?::([\s\S]*))?"
+)
 
 
 def rows(sources: Sources, path: str, builder: Builder) -> Iterator[Node]:
@@ -140,7 +142,7 @@ def assertion_of(text: str) -> dict[str, Any]:
     if text.startswith("file://"):
         return {"type": "python" if ".py" in text else "javascript", "value": text}
     match = _TYPE.fullmatch(text)
-    if match is None or match[2] not in _TYPES:
+    if match is None:
         return {"type": "equals", "value": text}
     assertion: dict[str, Any] = {"type": (match[1] or "") + match[2]}
     if match[4] is not None:

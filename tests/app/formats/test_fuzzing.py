@@ -115,12 +115,12 @@ def test_any_data_under_the_fields_of_a_format_is_read_or_refused(format_: str) 
         elif format_ == "prompty":
             text = f"---\n{dump(mapping)}---\nuser:\n{{{{ x }}}}\n"
         files = {PATHS[format_]: text.encode(), **({"p.md": b"hi"} if format_ == "promptfoo" else {})}
-        begun = time.monotonic()
+        begun = time.thread_time()
         try:
             imported = read(format_, files)
         except InvalidContentError:
             imported = Imported()
-        assert time.monotonic() - begun < 5
+        assert time.thread_time() - begun < 5
         parsed(imported)
 
     check()
