@@ -1,6 +1,8 @@
 """Collects what an importer finds, under names that are allowed and free."""
 
 import json
+import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,8 +11,11 @@ from app.formats.naming import MAX_NAME, is_label, name_of
 from app.formats.schemas import Imported, Loss, Version
 from app.formats.sources import refused
 from app.kit.documents import dump
+from app.kit.templates import render
 
 EXACT_INTEGERS = 2**53
+MAX_RENDERING_S = 3.0
+_NO_TEXT = re.compile("[\\x00\\ud800-\\udfff]")
 
 
 class Builder:
@@ -20,6 +25,7 @@ class Builder:
         self.imported = Imported()
         self._taken: set[tuple[str, str]] = set()
         self._lost: set[Loss] = set()
+        self._rendering_s = 0.0
         self._versions: dict[str, list[tuple[int, Version]]] = {}
 
     def lose(self, path: str, line: int | None, what: str) -> None:
@@ -33,6 +39,19 @@ class Builder:
         for stray in foreign.strays:
             line = None if first_line is None else first_line + stray.line - 1
             self.lose(path, line, f"`{stray.tag}` is no variable or statement here; it is kept as plain text")
+
+    def filled(self, template: str, variables: Mapping[str, Any], path: str, line: int | None) -> str:
+        """A template of the source with the variables of a case; a source that asks for too much of that is refused.
+
+        Raises `TemplateError` for what cannot be rendered.
+        """
+        if self._rendering_s > MAX_RENDERING_S:
+            raise refused(path, line, f"filling in the variables of the cases takes more than {MAX_RENDERING_S:.0f} s")
+        begun = time.thread_time()
+        try:
+            return render(template, variables)
+        finally:
+            self._rendering_s += time.thread_time() - begun
 
     def free(self, kind: str, name: str) -> str:
         """`name`, or with a number behind it when the kind has one of that name already (in whatever case)."""
@@ -110,5 +129,5 @@ def storable(value: Any, path: str, line: int | None) -> None:
             stack += each
         elif isinstance(each, int | float) and not -EXACT_INTEGERS < each < EXACT_INTEGERS:
             raise refused(path, line, f"{each} is past 2**53, where JSON numbers stop being exact; write it as a text")
-        elif isinstance(each, str) and ("\x00" in each or any("\ud800" <= c <= "\udfff" for c in each)):
+        elif isinstance(each, str) and _NO_TEXT.search(each):
             raise refused(path, line, "a text holds a NUL or half a character; remove it")

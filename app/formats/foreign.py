@@ -2,16 +2,20 @@
 
 import json
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
-from app.kit.templates import MAX_SOURCE, TemplateError, check, render
+from app.kit.templates import MAX_SOURCE, MAX_TOKENS, TemplateError, check, render
 
 VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OPENING = re.compile(r"\{\{|\{%|\{#")
 _SIMPLE = re.compile(r"\{\{[ \t]*([A-Za-z][A-Za-z0-9_]*)[ \t]*\}\}")
 _LITERAL = re.compile(r"\{\{ '(\{[{%#]?)' \}\}")
-_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+# Neither looks past another brace, so that a text full of them takes linear time.
+_TAG = re.compile(r"\{\{[^{}]*\}\}|\{%[^{}%]*%\}")
+MAX_STRAYS = 20
 
 
 class Stray(NamedTuple):
@@ -30,8 +34,8 @@ class Foreign(NamedTuple):
 
 
 def literal(text: str) -> str:
-    """A template that renders to exactly `text`."""
-    source = _OPENING.sub(lambda match: "{{ '" + match[0] + "' }}", text)
+    """A template that renders to exactly `text`. Raises `TemplateError` if it is too large."""
+    source = _escaped(text)
     try:
         check(source)
     except TemplateError:  # so many braces that each as a tag is too much: the whole text as one
@@ -42,30 +46,36 @@ def literal(text: str) -> str:
 
 def with_variables(text: str) -> Foreign:
     """A text in which `{{ name }}` is a variable and everything else is text. Raises `TemplateError` if it is too large."""
+    if len(text) > MAX_SOURCE:
+        raise TemplateError(f"a template has at most {MAX_SOURCE} characters")
+    found = [match for match in _SIMPLE.finditer(text) if _is_variable(match[1])]
+    if len(found) > MAX_TOKENS:
+        raise TemplateError(f"too much logic: at most {MAX_TOKENS} variables are shown in a template")
+    if not found:
+        return Foreign(literal(text), frozenset(), tuple(_tags(text, 0, len(text))))
     pieces: list[str] = []
-    names: set[str] = set()
     strays: list[Stray] = []
     position = 0
-
-    def note(start: int, end: int) -> None:
-        for tag in _TAG.finditer(text, start, end):
-            shown = tag[0] if len(tag[0]) <= 60 else tag[0][:57] + "…"
-            strays.append(Stray(text.count("\n", 0, tag.start()) + 1, shown))
-
-    for match in _SIMPLE.finditer(text):
-        if not _is_variable(match[1]):
-            continue
-        note(position, match.start())
-        before = literal(text[position : match.start()])
+    for match in found:
+        before = _escaped(text[position : match.start()])
         if before.endswith("{"):  # with the next tag it would make another tag
             before = before[:-1] + "{{ '{' }}"
         pieces += [before, "{{ " + match[1] + " }}"]
-        names.add(match[1])
+        strays += _tags(text, position, match.start())
         position = match.end()
-    note(position, len(text))
-    source = "".join([*pieces, literal(text[position:])])
-    found = check(source)
-    return Foreign(source, found, tuple(strays))
+    strays += _tags(text, position, len(text))
+    source = "".join([*pieces, _escaped(text[position:])])
+    return Foreign(source, check(source), tuple(strays))
+
+
+def _escaped(text: str) -> str:
+    return _OPENING.sub(lambda match: "{{ '" + match[0] + "' }}", text)
+
+
+def _tags(text: str, start: int, end: int) -> Iterator[Stray]:
+    for tag in islice(_TAG.finditer(text, start, end), MAX_STRAYS):
+        shown = tag[0] if len(tag[0]) <= 60 else tag[0][:57] + "…"
+        yield Stray(text.count("\n", 0, tag.start()) + 1, shown)
 
 
 def template_or_text(text: str) -> Foreign:

@@ -12,9 +12,10 @@ from app.formats.providers import endpoint_of
 from app.formats.settings import params, response_format, schema_problem, tool_config
 from app.formats.sources import Sources, parsed
 
-_ROLE = re.compile(r"\s*#?\s*(system|user|assistant|developer|function|tool)\s*(\[[^\]]*\])?\s*:\s*", re.IGNORECASE)
-_THREAD = re.compile(r"\s*\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}\s*")
-_OUTSIDE = re.compile(r"\$\{(env|file):[^}]*\}")
+_ROLE = re.compile(r"#?\s*(system|user|assistant|developer|function|tool)\s*(\[[^\]]*\])?\s*:", re.IGNORECASE)
+_THREAD = re.compile(r"\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}")
+_OUTSIDE = re.compile(r"\$\{(env|file):[^}]{0,200}\}")
+_LONGEST_MARKER = 200  # a longer line is text; cut off, it matches no marker
 _TYPES = {
     "string": "string",
     "integer": "integer",
@@ -57,7 +58,7 @@ def read_prompty(sources: Sources, builder: Builder) -> None:
 
 def _split(sources: Sources, path: str) -> tuple[Node, str, int]:
     """Front matter, body, and the body's first line."""
-    lines = sources.text(path).splitlines(keepends=True)
+    lines = re.split(r"(?<=\n)", sources.text(path))
     fence = lines[0].strip() if lines else ""
     if fence not in ("---", "+++"):
         return Node.at_line({}, path, 1), "".join(lines), 1
@@ -126,8 +127,9 @@ def _messages(body: str, first_line: int, path: str, threads: set[str]) -> list[
             leading = text[: len(text) - len(text.lstrip())].count("\n")
             messages.append(Node.at_line({"role": role, "content": text.strip()}, path, start + leading))
 
-    for number, line in enumerate(body.splitlines(), start=first_line):
-        marker, thread = _ROLE.fullmatch(line), _THREAD.fullmatch(line)
+    for number, line in enumerate(re.split(r"\r?\n", body), start=first_line):
+        bare = line.strip()[:_LONGEST_MARKER]
+        marker, thread = _ROLE.fullmatch(bare), _THREAD.fullmatch(bare)
         if marker or (thread and thread[1] in threads):
             close()
             lines, start = [], number + 1

@@ -1,93 +1,25 @@
 """promptfoo's tests: from YAML, JSON, JSON lines and CSV to cases with their variables and assertions."""
 
-import csv
-import io
 import itertools
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from app.formats.building import Builder
 from app.formats.nodes import Node
+from app.formats.promptfoo.tables import rows
 from app.formats.sources import Sources
-from app.kit.templates import TemplateError, render
+from app.kit.templates import TemplateError
 
 MAX_CASES = 10_000
+MAX_SIZE = 32 * 1024 * 1024
+MAX_VALUE = 256 * 1024
+_PASSES = 5
+_NAMED = re.compile(r"\{\{\s*(\w+)\s*\}\}", re.ASCII)
 _CODE = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".go", ".sh")
-_TYPE = re.compile(r"(not-)?([a-z][a-z0-9:-]*)(?:\((\d+(?:\.\d+)?)\))?(?::([\s\S]*))?")
-_LISTS = frozenset({"contains-all", "contains-any", "icontains-all", "icontains-any"})
-_TYPES = frozenset(
-    [
-        "agent-rubric",
-        "answer-relevance",
-        "bleu",
-        "classifier",
-        "contains",
-        "contains-all",
-        "contains-any",
-        "contains-html",
-        "contains-json",
-        "contains-sql",
-        "contains-xml",
-        "context-faithfulness",
-        "context-recall",
-        "context-relevance",
-        "conversation-relevance",
-        "cost",
-        "equals",
-        "factuality",
-        "finish-reason",
-        "g-eval",
-        "gleu",
-        "guardrails",
-        "icontains",
-        "icontains-all",
-        "icontains-any",
-        "is-html",
-        "is-json",
-        "is-refusal",
-        "is-sql",
-        "is-valid-function-call",
-        "is-valid-openai-function-call",
-        "is-valid-openai-tools-call",
-        "is-xml",
-        "javascript",
-        "latency",
-        "levenshtein",
-        "llm-rubric",
-        "meteor",
-        "model-graded-closedqa",
-        "model-graded-factuality",
-        "moderation",
-        "perplexity",
-        "perplexity-score",
-        "pi",
-        "python",
-        "regex",
-        "rouge-n",
-        "ruby",
-        "search-rubric",
-        "similar",
-        "similar:cosine",
-        "similar:dot",
-        "similar:euclidean",
-        "skill-used",
-        "starts-with",
-        "tool-call-f1",
-        "trace-error-spans",
-        "trace-span-count",
-        "trace-span-duration",
-        "trajectory:goal-success",
-        "trajectory:step-count",
-        "trajectory:tool-args-match",
-        "trajectory:tool-sequence",
-        "trajectory:tool-used",
-        "webhook",
-        "word-count",
-    ]
-)
 _KEPT = frozenset({"vars", "assert", "description", "metadata", "options", "threshold", "disableDefaultAsserts"})
 
 
@@ -105,13 +37,15 @@ class Case(msgspec.Struct):
 class CaseReader:
     """Reads `tests`, `scenarios` and `defaultTest` of one config."""
 
-    def __init__(self, sources: Sources, builder: Builder, config: Node) -> None:
+    def __init__(self, sources: Sources, builder: Builder, config: Node, *, rendered: bool) -> None:
+        self._rendered = rendered
         self._sources, self._builder, self._config = sources, builder, config
         default = config.get("defaultTest")
         if isinstance(default.data, str):
             default = self._file(default, default.data)
         self._default = default.mapping("defaultTest") if default.data is not None else default
         self.cases: list[Case] = []
+        self._size = 0
         self._reading: list[str] = []
 
     def read(self) -> list[Case]:
@@ -153,7 +87,7 @@ class CaseReader:
         for path in self._sources.resolve(reference, node.path, node.line):
             lower = path.lower()
             if lower.endswith(".csv"):
-                yield from self._csv(path)
+                yield from rows(self._sources, path, self._builder)
             elif lower.endswith(".jsonl"):
                 for number, row in self._sources.json_lines(path):
                     yield Node.at_line(row, path, number).mapping("a test")
@@ -165,51 +99,6 @@ class CaseReader:
                 self._reading.pop()
             else:
                 self._builder.lose(node.path, node.line, f"{path} is no CSV, JSON or YAML file; its tests are not kept")
-
-    def _csv(self, path: str) -> Iterator[Node]:
-        csv.field_size_limit(16 * 1024 * 1024)
-        reader = csv.reader(io.StringIO(self._sources.text(path), newline=""), strict=True)
-        place = Node.at_line(None, path, 1)
-        try:
-            header = [name.strip() for name in next(reader, [])]
-            before = reader.line_num
-            for row in reader:
-                place, before = Node.at_line(None, path, before + 1), reader.line_num
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise place.refuse(f"{len(row)} fields, and the header has {len(header)}")
-                yield self._row(list(zip(header, row, strict=True)), path, place.line or 1)
-        except csv.Error as error:
-            raise Node.at_line(None, path, reader.line_num).refuse(f"not CSV: {error}") from error
-
-    def _row(self, cells: list[tuple[str, str]], path: str, line: int) -> Node:
-        """A row as the test that promptfoo makes of it."""
-        test: dict[str, Any] = {"vars": {}, "assert": [], "metadata": {}}
-        metric = None
-        for name, cell in cells:
-            if name.startswith("__expected"):
-                if cell.strip():
-                    test["assert"].append(assertion_of(cell.strip()))
-            elif name in ("__description", "__metric", "__threshold"):
-                if name == "__metric":
-                    metric = cell or None
-                elif cell:
-                    test[name[2:]] = cell if name == "__description" else _number(cell, Node.at_line(cell, path, line))
-            elif name.startswith("__metadata:"):
-                key = name.removeprefix("__metadata:")
-                if cell.strip():
-                    many = [part.strip() for part in cell.split(",")]
-                    test["metadata"][key.removesuffix("[]")] = many if key.endswith("[]") else cell
-            elif name.startswith("__"):
-                if cell:
-                    self._builder.lose(path, line, f"the column {name} is not kept")
-            else:
-                test["vars"][name] = cell
-        for assertion in test["assert"]:
-            if metric:
-                assertion["metric"] = metric
-        return Node.at_line(test, path, line)
 
     def _add(self, test: Node, scenario: Node | None) -> None:
         self._report(test)
@@ -225,11 +114,18 @@ class CaseReader:
         if description:
             metadata["description"] = description
         expand = options.get("disableVarExpansion").data is not True
+
+        def fill(template: str, variables: dict[str, Any]) -> str:
+            return self._builder.filled(template, variables, test.path, test.line)
+
         lists = {name: v if expand and isinstance(v, list) else [v] for name, v in values.items()}
         for combination in itertools.product(*lists.values()):
             if len(self.cases) >= MAX_CASES:
                 raise test.refuse(f"more than {MAX_CASES:,} cases, lists in `vars` counted in full")
-            inputs = _rendered(dict(zip(lists, combination, strict=True)))
+            inputs = _resolved(dict(zip(lists, combination, strict=True)), fill if self._rendered else None)
+            self._size += sum(len(value) for value in inputs.values() if isinstance(value, str)) + len(asserts)
+            if self._size > MAX_SIZE:
+                raise test.refuse(f"the cases hold more than {MAX_SIZE:,} characters, lists in `vars` counted in full")
             self.cases.append(Case(inputs, asserts, test, dict(metadata)))
 
     def _values(self, node: Node) -> dict[str, Any]:
@@ -255,8 +151,8 @@ class CaseReader:
             )
             return reference
         path = self._sources.resolve(reference, node.path, node.line)[0]
-        if lower.endswith((".json", ".yaml", ".yml")):
-            return self._sources.document(path).data
+        if lower.endswith((".yaml", ".yml")):
+            return json.dumps(self._sources.document(path).data, ensure_ascii=False, separators=(",", ":"))
         return self._sources.text(path).strip()
 
     def _report(self, test: Node) -> None:
@@ -274,44 +170,26 @@ class CaseReader:
                 self._builder.lose(field.path, field.line, f"`{name}` of a test is not kept")
 
 
-def assertion_of(text: str) -> dict[str, Any]:
-    """The assertion that a cell such as `contains-any: a, b`, `latency(500)` or a bare expected text stands for."""
-    for prefix in ("javascript:", "fn:", "eval:", "python:", "grade:", "llm-rubric:"):
-        if text.startswith(prefix):
-            kind = {"fn:": "javascript", "eval:": "javascript", "grade:": "llm-rubric"}.get(prefix, prefix[:-1])
-            return {"type": kind, "value": text.removeprefix(prefix)}
-    if text.startswith("file://"):
-        return {"type": "python" if ".py" in text else "javascript", "value": text}
-    match = _TYPE.fullmatch(text)
-    if match is None or match[2] not in _TYPES:
-        return {"type": "equals", "value": text}
-    assertion: dict[str, Any] = {"type": (match[1] or "") + match[2]}
-    if match[4] is not None:
-        value = match[4].strip()
-        assertion["value"] = [part.strip() for part in value.split(",")] if match[2] in _LISTS else value
-    if match[3] is not None:
-        assertion["threshold"] = float(match[3])
-    return assertion
-
-
 def is_template(text: str) -> bool:
     return any(mark in text for mark in ("{{", "{%", "{#"))
 
 
-def _rendered(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Variables may name other variables of their case; what is no template stays as it is."""
-    found = dict(inputs)
-    for name, value in inputs.items():
-        if isinstance(value, str) and is_template(value):
+def _resolved(inputs: dict[str, Any], fill: Callable[[str, dict[str, Any]], str] | None) -> dict[str, Any]:
+    """Variables as promptfoo fills them in before the prompt: without one last line break, and naming one another.
+
+    Where prompts are texts (with `fill`) a variable is a template, too, unless it names something that is not there.
+    """
+    found = {name: value.removesuffix("\n") if isinstance(value, str) else value for name, value in inputs.items()}
+    for _ in range(_PASSES):
+        for name, value in found.items():
+            named = _NAMED.search(value) if isinstance(value, str) else None
+            if named and isinstance(inner := found.get(named[1]), str | int | float) and len(value) < MAX_VALUE:
+                shown = inner if isinstance(inner, str) else json.dumps(inner)
+                found[name] = value[: named.start()] + shown + value[named.end() :]
+    for name, value in found.items():
+        if fill is not None and isinstance(value, str) and is_template(value):
             try:
-                found[name] = render(value, {k: v for k, v in inputs.items() if k != name})
+                found[name] = fill(value, found)
             except TemplateError:
                 continue
     return found
-
-
-def _number(text: str, node: Node) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise node.refuse(f"{text!r} is no number") from error

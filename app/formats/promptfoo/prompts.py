@@ -24,6 +24,7 @@ class Prompt(NamedTuple):
     name: str
     chat: Chat
     node: Node
+    is_text: bool = False
 
 
 def prompts(node: Node, sources: Sources, builder: Builder) -> Iterator[Prompt]:
@@ -118,12 +119,12 @@ class _Reader:
                 yield from self._chat(name, Node.at_line(document.data, node.path, node.line or 1))
                 return
         message = {"role": "user", "content": text}
-        yield from self._chat(name, Node.at_line([message], node.path, node.line or 1))
+        yield from self._chat(name, Node.at_line([message], node.path, node.line or 1), is_text=True)
 
-    def _chat(self, name: str, node: Node) -> Iterator[Prompt]:
+    def _chat(self, name: str, node: Node, *, is_text: bool = False) -> Iterator[Prompt]:
         shown = name or "without a label"
         try:
-            yield Prompt(name, chat(node.each(), _nunjucks, self._builder), node)
+            yield Prompt(name, chat(node.each(), _nunjucks, self._builder), node, is_text)
         except CannotKeepError as error:
             left_out(self._builder, node.path, node.line, shown, error)
 
@@ -138,7 +139,7 @@ def _nunjucks(text: str) -> Foreign:
 
 def _parts(text: str) -> Iterator[tuple[int, str]]:
     """The prompts of a text file, parted by lines of `---`, each with its first line."""
-    start, lines = 1, text.splitlines()
+    start, lines = 1, re.split(r"\r?\n", text)
     for number, line in enumerate([*lines, "---"], start=1):
         if line.strip() == "---":
             part = "\n".join(lines[start - 1 : number - 1])

@@ -62,8 +62,9 @@ class _Reader:
         self._name = name_of(folder or words or ("promptfoo" if stem == "promptfooconfig" else stem))
 
     def read(self) -> None:
-        cases = CaseReader(self._sources, self._builder, self._config).read()
         found = list(prompts(self._config.get("prompts"), self._sources, self._builder))
+        rendered = all(prompt.is_text for prompt in found)
+        cases = CaseReader(self._sources, self._builder, self._config, rendered=rendered).read()
         for prompt in found:
             self._prompt(prompt, cases, len(found))
         endpoints = self._endpoints()
@@ -90,6 +91,10 @@ class _Reader:
 
     def _prompt(self, prompt: Prompt, cases: list[Case], count: int) -> None:
         variables = {name: _schema(name, cases) for name in sorted(prompt.chat.names)}
+        for name in variables:
+            if any(isinstance(case.inputs.get(name), bool | list | dict) for case in cases):
+                what = f"the variable {name!r} is no text in some cases; shown as a whole it looks otherwise here"
+                self._builder.lose(prompt.node.path, prompt.node.line, what)
         wanted = checked(prompt.name, prompt.node.path, prompt.node.line) or self._name
         if not prompt.name and count > 1:
             wanted = f"{self._name}/prompt"

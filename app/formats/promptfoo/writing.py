@@ -10,6 +10,7 @@ from app.formats.writing import Losses
 from app.kit.documents import dump
 
 _TOJSON = re.compile(r"(\|\s*)tojson\b")
+_NAMED = re.compile(r"\{\{\s*(\w+)\s*\}\}", re.ASCII)
 _KEPT_ITEM = frozenset({"id", "inputs", "reference", "tags", "metadata"})
 
 
@@ -82,7 +83,7 @@ def _test(
     test: dict[str, Any] = {}
     if isinstance(metadata.get("description"), str):
         test["description"] = metadata.pop("description")
-    test["vars"] = {name: _shown(value) for name, value in item["inputs"].items()}
+    test["vars"] = {name: _variable(value, item["inputs"], dataset, losses) for name, value in item["inputs"].items()}
     if any(isinstance(value, list) for value in item["inputs"].values()):
         test["options"] = {"disableVarExpansion": True}
     if tags := [tag for tag in item.get("tags", []) if tag not in own_tags]:
@@ -96,8 +97,17 @@ def _test(
     return test
 
 
+def _variable(value: Any, inputs: dict[str, Any], where: str, losses: Losses) -> Any:
+    """A variable as promptfoo gives it back: it takes off one last line break, and fills in the case's other variables."""
+    if not isinstance(value, str):
+        return value
+    if any(name in inputs for name in _NAMED.findall(value)):
+        losses.add(where, "an input that names another in braces is filled in by promptfoo")
+    return f"{value}\n" if value.endswith("\n") else value
+
+
 def _shown(value: Any) -> Any:
-    """A value as promptfoo gives it back, which fills in templates everywhere."""
+    """What an assertion expects, so that promptfoo shows it as it is: it fills in templates."""
     if isinstance(value, str):
         return literal(value)
     if isinstance(value, list):

@@ -103,7 +103,7 @@ def data(format_: str) -> st.SearchStrategy[Any]:
 
 @pytest.mark.parametrize("format_", sorted(READERS))
 def test_any_data_under_the_fields_of_a_format_is_read_or_refused(format_: str) -> None:
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(data(format_), min_size=1, max_size=2),
         st.dictionaries(st.sampled_from(FIELDS[format_].split()), data(format_)),
@@ -115,12 +115,12 @@ def test_any_data_under_the_fields_of_a_format_is_read_or_refused(format_: str) 
         elif format_ == "prompty":
             text = f"---\n{dump(mapping)}---\nuser:\n{{{{ x }}}}\n"
         files = {PATHS[format_]: text.encode(), **({"p.md": b"hi"} if format_ == "promptfoo" else {})}
-        begun = time.monotonic()
+        begun = time.thread_time()
         try:
             imported = read(format_, files)
         except InvalidContentError:
             imported = Imported()
-        assert time.monotonic() - begun < 5
+        assert time.thread_time() - begun < 5
         parsed(imported)
 
     check()
@@ -128,7 +128,7 @@ def test_any_data_under_the_fields_of_a_format_is_read_or_refused(format_: str) 
 
 @pytest.mark.parametrize("format_", sorted(READERS))
 def test_any_bytes_are_read_or_refused(format_: str) -> None:
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(
         st.binary(max_size=60)
         | st.text(max_size=60).map(str.encode)

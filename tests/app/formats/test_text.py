@@ -1,4 +1,6 @@
+import contextlib
 import json
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,27 @@ def test_what_only_looks_like_a_tag_is_kept_as_text_and_reported_with_its_line()
         (3, "{% include 'x' %}"),
         (3, "{{ f(1) }}"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("format_", "path", "text"),
+    [
+        ("text", "p.md", "{{" * 130_000),
+        ("text", "p.md", "{{a}}" * 52_000),
+        ("text", "p.md", "{% " * 80_000),
+        ("langfuse", "p.json", '[{"name": "a", "prompt": "' + "{{" * 130_000 + '"}]'),
+        ("langfuse", "p.json", "[" + "1," * 150_000 + "1]"),
+        ("prompty", "p.prompty", "user" + " " * 250_000 + "x"),
+        ("prompty", "p.prompty", "---\ndescription: x\nmetadata: {a: '" + "${env:" * 40_000 + "'}\n---\nhi"),
+        ("openai", "p.json", '{"a": "' + "\\" * 200_000 + '"}'),
+        ("promptfoo", "promptfooconfig.yaml", "prompts: ['" + "{{ a" * 60_000 + "']"),
+    ],
+)
+def test_texts_made_to_take_long_do_not(format_: str, path: str, text: str) -> None:
+    begun = time.thread_time()
+    with contextlib.suppress(InvalidContentError):
+        read(format_, {path: text.encode()})
+    assert time.thread_time() - begun < 2
 
 
 def test_a_template_that_our_language_takes_stays_a_template() -> None:

