@@ -59,6 +59,7 @@ from app.registry import controller as registry
 from app.registry import environments_controller as environments
 from app.registry import scorers
 from app.releases import controller as releases
+from app.releases.lifecycle import controller as catalogue
 from app.releases.service import Releases
 from app.retrieval.schemas import LoadItems
 from app.retrieval.service import Retrieval
@@ -178,6 +179,7 @@ ROUTERS = (
     feedback.router,
     feedback_items.router,
     releases.router,
+    catalogue.router,
     gateway.router,
 )
 

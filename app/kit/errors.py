@@ -7,6 +7,7 @@
     │   └── LabelProtectedError 403 label-protected      an environment's label moves by a release alone
     ├── NotFoundError          404  not-found
     ├── ConflictError          409  conflict
+    ├── GoneError              410  gone                 it was retired; `successor` comes after it
     ├── PreconditionFailedError 412 precondition-failed
     ├── TooLargeError          413  too-large
     ├── UnsupportedMediaError  415  unsupported-media-type
@@ -22,6 +23,7 @@ maps the same slugs to exit codes.
 
 from collections.abc import Sequence
 from typing import ClassVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -74,6 +76,16 @@ class NotFoundError(DomainError):
 
 class ConflictError(DomainError):
     slug, status, title = "conflict", 409, "Conflict"
+
+
+class GoneError(DomainError):
+    slug, status, title = "gone", 410, "Retired"
+
+    def __init__(self, detail: str, successor: str | None) -> None:
+        super().__init__(f"{detail}; use {successor!r} instead" if successor else detail)
+        self.successor = successor
+        if successor is not None:
+            self.headers["Link"] = f'</api/v1/prompts/{quote(successor, safe="")}>; rel="successor-version"'
 
 
 class PreconditionFailedError(DomainError):

@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from app.kit.errors import DomainError, FieldError
+from app.kit.errors import DomainError, FieldError, GoneError
 
 logger = logging.getLogger("promptward")
 
@@ -31,7 +31,7 @@ _HTTP_SLUGS = {
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """RFC 9457. `type` is stable: `urn:promptward:<slug>`."""
+    """RFC 9457. `type` is stable: `urn:promptward:<slug>`. `successor` comes after what is gone."""
 
     type: str
     title: str
@@ -39,6 +39,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     errors: list[FieldError] = []
     instance: str | None = None
+    successor: str | None = None
 
 
 def pointer_of(path: str) -> str:
@@ -71,9 +72,10 @@ def with_retry_after(status: int, headers: dict[str, str]) -> dict[str, str]:
 def on_domain_error(request: Request[Any, Any, Any], error: DomainError) -> Response[bytes]:
     headers = {"WWW-Authenticate": 'Bearer realm="promptward"'} if error.status == 401 else error.headers
     headers = with_retry_after(error.status, headers)
-    return render(
-        request, Problem(f"urn:promptward:{error.slug}", error.title, error.status, error.detail, error.errors), headers
-    )
+    successor = error.successor if isinstance(error, GoneError) else None
+    kind = f"urn:promptward:{error.slug}"
+    problem = Problem(kind, error.title, error.status, error.detail, error.errors, successor=successor)
+    return render(request, problem, headers)
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

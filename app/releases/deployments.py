@@ -1,6 +1,7 @@
 """What is live, kept in memory: the hot path of every fetch and every answer touches no database."""
 
 import asyncio
+import contextlib
 import time
 from typing import NamedTuple
 
@@ -9,8 +10,9 @@ import msgspec
 from app.generation.bundles import resolve_bundle
 from app.generation.schemas import Bundle, CandidateSpec
 from app.kit.db import Sessions
-from app.kit.errors import ConflictError
+from app.kit.errors import ConflictError, GoneError
 from app.registry.service import Registry
+from app.releases.lifecycle.service import require_in_use
 from app.releases.repository import Repository
 from app.releases.schemas import SERVING, Deployment, LiveArm
 from app.releases.tables import DeploymentRow, ReleaseRow
@@ -60,7 +62,10 @@ class Deployments:
         """All that is live in a project."""
         async with self._sessions() as session:
             rows = await Repository(session, project_id).live()
-        found = [await self.get(project_id, row.environment, row.name) for row in rows]
+        found = []
+        for row in rows:
+            with contextlib.suppress(GoneError):
+                found.append(await self.get(project_id, row.environment, row.name))
         return [deployment for deployment in found if deployment is not None]
 
     async def close(self) -> None:
@@ -80,7 +85,7 @@ class Deployments:
         if self._reading.get(key) is not task:  # forgotten meanwhile: what it read may be what was before
             return
         del self._reading[key]
-        if task.cancelled() or task.exception() is not None:
+        if task.cancelled() or task.exception() is not None:  # among them: it was retired
             self._entries.pop(key, None)
         elif task.result() is None:
             self._entries.pop(key, None)  # names that do not exist are no reason to grow
@@ -90,6 +95,7 @@ class Deployments:
     async def _load(self, key: Key) -> Deployment | None:
         project_id, environment, prompt = key
         async with self._sessions() as session:
+            await require_in_use(session, project_id, prompt)
             repository = Repository(session, project_id)
             row = await repository.deployment(environment, prompt)
             if row is None or row.live is None:

@@ -22,6 +22,7 @@ from app.releases import evidence, proposal, reading
 from app.releases.deployments import Deployments
 from app.releases.errors import ReleaseStateError, SelfApprovalError
 from app.releases.evaluations import Evaluations
+from app.releases.lifecycle.service import require_in_use
 from app.releases.repository import Repository
 from app.releases.rollouts import Rollouts
 from app.releases.schemas import (
@@ -69,6 +70,11 @@ class Releases:
     async def deployments(self, project_id: str) -> list[Deployment]:
         return await self._deployments.every(project_id)
 
+    def forget(self, project_id: str, places: list[tuple[str, str]]) -> None:
+        """After something else than a release changed what is served at (environment, prompt)."""
+        for environment, prompt in places:
+            self._deployments.forget(project_id, environment, prompt)
+
     async def get(self, project_id: str, release_id: str) -> ReleaseRead:
         """Raises `NotFoundError`. During a rollout the word of the ratings is that of now."""
         async with self._sessions() as session:
@@ -109,6 +115,7 @@ class Releases:
             registry = Registry(session, caller.project_id, actor=caller.actor, clock=self._clock)
             rules = await self._rules(session, caller, asked.environment)
             content = await proposal.resolved(registry, asked)
+            await require_in_use(session, caller.project_id, content.name)
             demanded = await evidence.demands(registry, rules, asked.environment, content.name)
             if asked.run is not None:
                 await self._check_run(session, caller.project_id, asked.run)

@@ -1,0 +1,195 @@
+"""The life cycle of prompts: whose each is and what for, where it is live, who calls it, and what comes after it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import UNSET
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.kit.changes import Change, record
+from app.kit.clock import Clock
+from app.kit.db import writing
+from app.kit.digests import digest
+from app.kit.errors import ConflictError, FieldError, GoneError, InvalidContentError, NotFoundError
+from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.registry.service import Registry
+from app.registry.tables import ArtifactRow, LifeCycleRow
+from app.releases.lifecycle.facts import KIND, Facts, same
+from app.releases.lifecycle.schemas import CatalogueChange, CatalogueEntry, Retire, State
+
+
+class LifeCycles:
+    """The life cycles of one project's prompts, within the caller's transaction."""
+
+    def __init__(self, session: AsyncSession, project_id: str, actor: str, clock: Clock) -> None:
+        self._session, self._project_id, self._actor, self._clock = session, project_id, actor, clock
+        self._registry = Registry(session, project_id, actor=actor, clock=clock)
+        self._facts = Facts(session, project_id, clock)
+
+    async def entry(self, name: str) -> CatalogueEntry:
+        row = await self._registry.known(KIND, name)
+        return (await self._entries([row]))[0]
+
+    async def page(
+        self, state: State | None, owner: str | None, limit: int, cursor: str | None
+    ) -> Page[CatalogueEntry]:
+        """By name; with `state`, those that are in it."""
+        query = select(ArtifactRow).where(
+            col(ArtifactRow.project_id) == self._project_id,
+            col(ArtifactRow.kind) == KIND,
+            col(ArtifactRow.archived_at).is_(None),
+        )
+        if state is not None:
+            query = query.where(self._facts.in_state(state))
+        if owner is not None:
+            own = select(LifeCycleRow).where(*same(LifeCycleRow), col(LifeCycleRow.owner) == owner)
+            said = select(LifeCycleRow).where(*same(LifeCycleRow), col(LifeCycleRow.owner).is_not(None))
+            query = query.where(own.exists() | ((col(ArtifactRow.owner) == owner) & ~said.exists()))
+        if cursor is not None:
+            query = query.where(col(ArtifactRow.name) > decode_cursor(cursor, (str,))[0])
+        rows = list(await self._session.scalars(query.order_by(col(ArtifactRow.name)).limit(limit + 1)))
+        items = await self._entries(rows[:limit])
+        return Page(items, encode_cursor(items[-1].name) if len(rows) > limit else None)
+
+    async def change(self, name: str, asked: CatalogueChange) -> CatalogueEntry:
+        """Raises `InvalidContentError` for a successor that is unknown, retired, or the prompt itself."""
+        row = await self._locked(name)
+        if asked.successor not in (UNSET, None):
+            await self._check_successor(row.name, str(asked.successor), "/successor")
+        before = _said(row)
+        for field in ("owner", "purpose", "sunset_on", "successor"):
+            value = getattr(asked, field)
+            if value is not UNSET:
+                setattr(row, field, value)
+        await self._store(row, before, "catalogued", asked.reason)
+        return await self.entry(row.name)
+
+    async def retire(self, name: str, asked: Retire) -> CatalogueEntry:
+        """From now on nobody is served: whoever asks is told that it is gone, and what came after it.
+
+        Raises `ConflictError` naming who still calls it, unless `force`.
+        """
+        row = await self._locked(name)
+        if asked.successor is not None:
+            await self._check_successor(row.name, asked.successor, "/successor")
+        entry = await self.entry(row.name)
+        if entry.consumers and entry.live and not asked.force:
+            who = ", ".join(f"{c.name or c.key} ({c.calls} calls, last {c.last:%Y-%m-%d})" for c in entry.consumers[:5])
+            detail = f"{row.name!r} is live and still called by {who}; let them move on, or retire it with `force`"
+            raise ConflictError(detail, [FieldError("/force", detail)])
+        before = _said(row)
+        row.retired_at = row.retired_at or self._clock()
+        row.successor = asked.successor or row.successor
+        await self._store(row, before, "retired", asked.reason)
+        return await self.entry(row.name)
+
+    async def revive(self, name: str, reason: str) -> CatalogueEntry:
+        """Takes the retirement back."""
+        row = await self._locked(name)
+        if row.retired_at is not None:
+            before = _said(row)
+            row.retired_at = None
+            await self._store(row, before, "revived", reason)
+        return await self.entry(row.name)
+
+    async def _check_successor(self, name: str, successor: str, pointer: str) -> None:
+        try:
+            found = await self._registry.known(KIND, successor)
+            await require_in_use(self._session, self._project_id, found.name)
+        except (NotFoundError, GoneError) as error:
+            raise InvalidContentError.at(pointer, error.detail) from error
+        if found.name == name:
+            raise InvalidContentError.at(pointer, "a prompt cannot come after itself")
+
+    async def _locked(self, name: str) -> LifeCycleRow:
+        await writing(self._session)
+        await self._registry.repository.lock()
+        name = (await self._registry.known(KIND, name)).name
+        row = await self._session.get(LifeCycleRow, (self._project_id, name), populate_existing=True)
+        if row is None:
+            row = LifeCycleRow(
+                project_id=self._project_id, name=name, purpose="", updated_at=self._clock(), updated_by=""
+            )
+            self._session.add(row)
+        return row
+
+    async def _store(self, row: LifeCycleRow, before: dict[str, Any], action: str, reason: str) -> None:
+        row.updated_at, row.updated_by = self._clock(), self._actor
+        await self._session.flush()
+        after = _said(row)
+        change = Change(
+            project_id=self._project_id,
+            actor=self._actor,
+            action=f"prompt.{action}",
+            subject=f"prompt {row.name}",
+            before=digest(before),
+            after=digest(after),
+            reason=reason,
+            details={name: value for name, value in after.items() if before[name] != value},
+        )
+        record(self._session, change)
+
+    async def _entries(self, rows: Sequence[ArtifactRow]) -> list[CatalogueEntry]:
+        names = [row.name for row in rows]
+        query = select(LifeCycleRow).where(
+            col(LifeCycleRow.project_id) == self._project_id, col(LifeCycleRow.name).in_(names)
+        )
+        said = {row.name: row for row in await self._session.scalars(query)}
+        live, released = await self._facts.live(names), await self._facts.released(names)
+        evaluated, latest_runs = await self._facts.evaluated(names)
+        consumers = await self._facts.consumers(names)
+        now = self._clock()
+        entries = []
+        for row in rows:
+            own = said.get(row.name)
+            places = live.get(row.name, [])
+            states: list[State] = []
+            if not places and row.name not in released:
+                states.append("never_released")
+            if places:
+                states.append("live")
+            if any((row.name, place.digest) not in evaluated for place in places):
+                states.append("live_unevaluated")
+            if own is not None and own.sunset_on is not None and own.sunset_on <= now.date():
+                states.append("sunset_due")
+            if own is not None and own.retired_at is not None:
+                states.append("retired")
+            entries.append(
+                CatalogueEntry(
+                    name=row.name,
+                    version=row.latest,
+                    description=row.description,
+                    owner=(own.owner if own is not None and own.owner else None) or row.owner,
+                    purpose="" if own is None else own.purpose,
+                    tags=row.tags,
+                    states=states,
+                    live=places,
+                    last_evaluation=latest_runs.get(row.name),
+                    consumers=consumers.get(row.name, []),
+                    sunset_on=None if own is None else own.sunset_on,
+                    successor=None if own is None else own.successor,
+                    retired_at=None if own is None else own.retired_at,
+                    updated_at=row.updated_at if own is None else max(row.updated_at, own.updated_at),
+                    updated_by=None if own is None else own.updated_by,
+                )
+            )
+        return entries
+
+
+async def require_in_use(session: AsyncSession, project_id: str, name: str) -> None:
+    """Raises `GoneError` with the successor when a prompt was retired."""
+    row = await session.get(LifeCycleRow, (project_id, name), populate_existing=True)
+    if row is not None and row.retired_at is not None:
+        raise GoneError(f"the prompt {name!r} was retired on {row.retired_at:%Y-%m-%d}", row.successor)
+
+
+def _said(row: LifeCycleRow) -> dict[str, Any]:
+    return {
+        "owner": row.owner,
+        "purpose": row.purpose,
+        "sunset_on": None if row.sunset_on is None else row.sunset_on.isoformat(),
+        "successor": row.successor,
+        "retired": row.retired_at is not None,
+    }

@@ -1,0 +1,115 @@
+"""A prompt's life as a whole: whose it is, who calls it, and what happens when it ends."""
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.app.releases.conftest import Door, Keys
+from tests.conftest import on_both
+
+CHAT = {"model": "ask@production", "messages": [], "extra_body": {}}
+
+
+async def put(door: Door, code: int = 200, name: str = "ask", **body: Any) -> dict[str, Any]:
+    answer = await door.client.put(f"/api/v1/prompts/{name}/catalogue", json=body)
+    assert answer.status_code == code, answer.text
+    return dict(answer.json())
+
+
+async def names(door: Door, state: str) -> list[str]:
+    return [entry["name"] for entry in (await door.get("/catalogue", state=state))["items"]]
+
+
+async def call(door: Door) -> httpx2.Response:
+    body = {"model": "ask@production", "messages": [], "variables": {"question": "question 1"}}
+    return await door.client.post("/v1/chat/completions", json=body)
+
+
+@on_both
+async def test_the_catalogue_says_whose_a_prompt_is_where_it_is_live_and_who_calls_it(door: Door, keys: Keys) -> None:
+    await door.build()
+    await door.prompt("never {{ question }}", "idle")
+    assert await names(door, "never_released") == ["ask", "idle"]
+    release = await door.release()
+    assert release["state"] == "live"
+    async with keys.of("server", "shop backend") as server:
+        body = {"id": "m1", "prompt": "ask", "variables": {"question": "x"}, "output": "y"}
+        assert (await server.client.post("/api/v1/inferences", json=body)).status_code == 201
+    said = {"owner": "docs team", "purpose": "Answers customers.", "sunset_on": "2020-01-01", "successor": "idle"}
+    entry = await put(door, **said, reason="inventory")
+    assert {name: entry[name] for name in said} == said
+    assert (entry["states"], [place["environment"] for place in entry["live"]]) == (
+        ["live", "sunset_due"],
+        ["production"],
+    )
+    assert entry["live"][0]["release"] == release["id"]
+    assert entry["last_evaluation"]["suite"] == "checks"
+    assert [(c["name"], c["calls"]) for c in entry["consumers"]] == [("shop backend", 1)]
+    assert await names(door, "never_released") == ["idle"]
+    assert (await names(door, "live"), await names(door, "sunset_due")) == (["ask"], ["ask"])
+    assert await names(door, "live_unevaluated") == []
+    assert [e["name"] for e in (await door.get("/catalogue", owner="docs team", limit=1))["items"]] == ["ask"]
+    kept = await put(door, owner=None)
+    assert (kept["owner"], kept["purpose"]) == (None, "Answers customers.")
+    actions = [e["action"] for e in (await door.get("/audit", subject="prompt ask"))["items"]]
+    assert actions.count("prompt.catalogued") == 2
+
+
+@on_both
+async def test_a_retired_prompt_is_gone_wherever_it_was_served_and_names_its_successor(door: Door) -> None:
+    await door.build()
+    await door.prompt("new {{ question }}", "new/ask")
+    await door.release()
+    assert (await door.client.get("/api/v1/environments/production/prompts/ask")).status_code == 200
+    entry = await door.post("/prompts/ask/retire", {"successor": "new/ask", "reason": "replaced"})
+    assert "retired" in entry["states"]
+    fetched = await door.client.get("/api/v1/environments/production/prompts/ask")
+    body = fetched.json()
+    assert (fetched.status_code, body["type"], body["successor"]) == (410, "urn:promptward:gone", "new/ask")
+    assert fetched.headers["link"] == '</api/v1/prompts/new%2Fask>; rel="successor-version"'
+    assert (await call(door)).status_code == 410
+    assert (await door.client.get("/v1/models")).json()["data"] == []
+    await door.release("also", status=410)
+    assert (await door.get("/prompts/ask/versions/1"))["version"] == 1, "what it was stays readable"
+    assert await names(door, "retired") == ["ask"]
+    await door.post("/prompts/ask/revive")
+    assert (await door.client.get("/api/v1/environments/production/prompts/ask")).status_code == 200
+
+
+async def test_who_still_calls_a_prompt_keeps_it_from_being_retired(door: Door, keys: Keys) -> None:
+    await door.build()
+    await door.release()
+    async with keys.of("server", "shop backend") as server:
+        body = {"id": "m1", "prompt": "ask", "variables": {"question": "x"}, "output": "y"}
+        await server.client.post("/api/v1/inferences", json=body)
+    refused = await door.post("/prompts/ask/retire", {}, 409)
+    assert "shop backend (1 calls" in refused["detail"]
+    assert "retired" not in (await door.get("/prompts/ask/catalogue"))["states"]
+    assert "retired" in (await door.post("/prompts/ask/retire", {"force": True}))["states"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"successor": "nothing"}, "/successor"),
+        ({"successor": "ask"}, "/successor"),
+        ({"successor": "old"}, "/successor"),
+    ],
+)
+async def test_a_successor_is_another_prompt_that_is_in_use(door: Door, body: dict[str, Any], pointer: str) -> None:
+    await door.prompt()
+    await door.prompt("old", "old")
+    await door.post("/prompts/old/retire")
+    for answer in (await put(door, 422, **body), await door.post("/prompts/ask/retire", body, 422)):
+        assert [error["pointer"] for error in answer["errors"]] == [pointer]
+    assert (await door.get("/prompts/ask/catalogue"))["successor"] is None
+
+
+async def test_an_unknown_state_or_prompt_is_refused(door: Door, keys: Keys) -> None:
+    assert (await door.get("/catalogue", 400, state="asleep"))["errors"][0]["pointer"] == "/state"
+    await door.get("/prompts/none/catalogue", 404)
+    await door.prompt()
+    async with keys.of("proposer") as proposer:
+        await put(proposer, 403, owner="me")
+        await proposer.post("/prompts/ask/retire", {}, 403)
