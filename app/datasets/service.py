@@ -78,11 +78,15 @@ class Datasets:
         """A new version; or, with False, the latest one when that is what the items are."""
         checked_name(name)
         entries = [item.entry for item in items]
-        content = content_of(entries, items, about, pointer)
+        content = await anyio.to_thread.run_sync(content_of, entries, items, about, pointer)
+        warnings = await self.scanned(items, about)
         await self.registry.repository.lock()
         await self.registry.labels.require_free(KIND, name, labels)
         await self.store(entries, items)
-        return await self.registry.create_version(KIND, name, content, message, labels, pointer=pointer, source=source)
+        version, created = await self.registry.create_version(
+            KIND, name, content, message, labels, pointer=pointer, source=source
+        )
+        return _warned(version, warnings), created
 
     async def amend(
         self,

@@ -46,7 +46,13 @@ async def sync(
     allowed = allows(caller.role, "environments:write")
     if data.prune and data.mode == "apply" and not allows(caller.role, "registry:manage"):
         raise ForbiddenError(f"role {caller.role!r} lacks the permission 'registry:manage' that `prune` needs")
-    sync = Sync(registry, DatasetFiles(datasets), environments, may_change_environments=allowed)
+    sync = Sync(
+        registry,
+        DatasetFiles(datasets),
+        environments,
+        may_change_environments=allowed,
+        may_label=allows(caller.role, "labels:write"),
+    )
     return await sync.run(data)
 
 

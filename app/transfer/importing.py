@@ -47,6 +47,7 @@ class Importing:
             DatasetFiles(self._datasets),
             self._environments,
             may_change_environments=False,
+            may_label=allows(self._caller.role, "labels:write"),
             origin={"via": VIA, "format": asked.format},
         )
         return self._result(asked, imported, versions, [], await sync.run(request))

@@ -67,10 +67,11 @@ class Sync:
         environments: Environments,
         *,
         may_change_environments: bool,
+        may_label: bool = True,
         origin: Mapping[str, str] = FROM_FILES,
     ) -> None:
-        """`origin` is kept with each version that is made, as where it came from."""
-        self._origin = dict(origin)
+        """Files may set labels when `may_label`, and rules of environments when `may_change_environments`. `origin` is kept with each version that is made, as where it came from."""
+        self._origin, self._may_label = dict(origin), may_label
         self._registry, self._files = registry, item_files
         self._environments, self._may_change_environments = environments, may_change_environments
         self._repository = registry.repository
@@ -89,7 +90,7 @@ class Sync:
         await self._read_datasets(project.sources)
         if request.mode != "plan":
             await self._repository.lock()  # before the first read: what was read must still hold when it is written
-        await self._require_free_labels(project)
+        await self._require_labels(project, request)
         steps = [await self._step(source, request) for source in self._ordered(project.sources)]
         await self._check_environments(project)
         if self._problems:
@@ -140,11 +141,15 @@ class Sync:
             else:
                 self._items[source.key] = items
 
-    async def _require_free_labels(self, project: Project) -> None:
+    async def _require_labels(self, project: Project, request: SyncRequest) -> None:
         """The labels of environments that these files declare are refused too, before they are protected."""
         declared = plain_environments(project.settings)
         for source in project.sources:
             if source.labels:
+                if request.mode == "apply" and not self._may_label:
+                    where = f"{source.path}#/labels"
+                    detail = "setting labels needs the permission 'labels:write'; leave `labels` out"
+                    raise ForbiddenError(f"{where}: {detail}", [FieldError(where, detail)])
                 labels, pointer = self._registry.labels, f"{source.path}#/labels"
                 await labels.require_free(source.kind.name, source.name, source.labels, pointer, declared)
 

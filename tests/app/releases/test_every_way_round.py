@@ -80,7 +80,8 @@ async def test_no_way_but_a_release_moves_an_environment_s_label(door: Door, way
     )
     await door.build()
     assert (await door.release())["state"] == "live"
-    await door.make("prompts", "ask", OTHER)
+    file = {"path": "prompts/ask.prompt.yaml", "text": json.dumps(OTHER)}
+    await door.post("/sync", {"mode": "apply", "force": True, "files": [file]})
     before = await standing(door)
     assert before[0] == 1
     method, path, body = WAYS[way]
