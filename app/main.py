@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litestar import Litestar, Router, get
-from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
@@ -48,10 +47,12 @@ from app.generation.service import Generation
 from app.kit import home, problems
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.clock import Clock, utc_now
+from app.kit.compression import Compression
 from app.kit.db import Sessions, make_engine, make_sessions, provide_session
 from app.kit.errors import DomainError, UnavailableError
 from app.kit.logs import configure as configure_logs
 from app.kit.sockets import listening_socket
+from app.kit.strictness import note_known_queries, refuse_repeated_keys, require_known_query
 from app.llm.official import official_client
 from app.llm.service import LLM
 from app.migrations import runner
@@ -123,11 +124,11 @@ def create_app(
     app = Litestar(
         route_handlers=[live, ready, index, *ROUTERS, _static()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
-        guards=[require_permission],
-        middleware=[RateLimit(), Idempotency()],
+        guards=[require_permission, require_known_query],
+        before_request=refuse_repeated_keys,
+        middleware=[Compression(), RateLimit(), Idempotency()],
         exception_handlers=problems.exception_handlers,
         openapi_config=_openapi(),
-        compression_config=CompressionConfig(backend="gzip", minimum_size=2048, exclude_opt_key=gateway.UNCOMPRESSED),
         lifespan=[_lifespan],
         state=state,
         request_max_body_size=MAX_BODY,
@@ -135,6 +136,7 @@ def create_app(
         debug=False,
     )
     check_permissions(app)
+    note_known_queries(app, PUBLIC)
     return KeepEncodedSlash(app)
 
 

@@ -225,12 +225,11 @@ class DatasetController(Controller):
         self,
         datasets: NamedDependency[Datasets],
         caller: NamedDependency[Caller],
-        request: Request[Any, Any, Any],
         name: FromPath[str],
+        from_: Annotated[str | None, QueryParameter(name="from")] = None,
         to: FromQuery[str | None] = None,
     ) -> DatasetDiff:
         """Which items came, went and changed from version `from` to `to`: all counted, the first 500 shown."""
-        from_ = request.query_params.get("from")
         before, after = await Catalogue(datasets.registry).pair("dataset", decoded_name(name), from_, to)
         found = await datasets.changes(before, after)
         shown = found[:SHOWN]
