@@ -59,6 +59,7 @@ from app.migrations import runner
 from app.registry import controller as registry
 from app.registry import environments_controller as environments
 from app.registry import scorers
+from app.registry.fetching import Versions
 from app.releases import controller as releases
 from app.releases.lifecycle import controller as catalogue
 from app.releases.service import Releases
@@ -162,6 +163,7 @@ def new_state(
         }
     )
     state.rates = Rates(settings.rate_limit, clock) if settings.rate_limit else None
+    state.versions = Versions(sessions)
     state.authenticator = Authenticator(sessions, state.local_token, clock)
     return state
 

@@ -13,10 +13,10 @@ from app.datasets.duplicates import EXAMPLE
 from app.datasets.schemas import Entry, ItemBody, ItemCreate
 from app.datasets.sensitivity import MASK, masks_in
 from app.kit.digests import DIGEST_PREFIX, canonical, normalised, simple
-from app.kit.duplicate_keys import duplicate_key
 from app.kit.errors import FieldError, InvalidContentError, UnsupportedMediaError
 from app.kit.pointers import escape
 from app.kit.problems import field_error
+from app.kit.strictness import repeated_key
 from app.registry.contents import MAX_DEPTH, plain, unrepresentable
 
 MAX_PROBLEMS = 20
@@ -170,12 +170,14 @@ def _jsonl(data: bytes, columns: Columns) -> Raws:
             continue
         try:
             raw = decode(line)
-            key = duplicate_key(line, raw)
+            twice = repeated_key(line)
         except (msgspec.DecodeError, RecursionError) as error:
             yield place, _problem(place, f"not JSON: {error}")
             continue
-        if key is not None:
-            yield place, _problem(place, f"the key {key!r} comes twice; only one of the two could be kept")
+        if twice is not None:
+            pointer, key = twice
+            detail = f"the key {key!r} stands twice in this object; leave one of them out"
+            yield place, _problem(place, detail, place.pointer + pointer)
         elif columns.named and isinstance(raw, dict):
             yield place, columns.item({name: raw[name] for name in raw if raw[name] is not None})
         else:

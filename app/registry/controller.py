@@ -20,6 +20,7 @@ from app.kit.errors import BadRequestError, ForbiddenError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 from app.registry import scanning
 from app.registry.catalogue import Catalogue, Search, parse_order
+from app.registry.fetching import Versions
 from app.registry.kinds import by_plural, kinds
 from app.registry.labels import ANYTHING, Expected
 from app.registry.lineage import Lineage
@@ -180,18 +181,20 @@ class ArtifactController(Controller):
     )
     async def version(
         self,
-        registry: NamedDependency[Registry],
+        state: State,
+        caller: NamedDependency[Caller],
         kind: NamedDependency[str],
         request: Request[Any, Any, Any],
         name: FromPath[str],
         ref: FromPath[str],
     ) -> Response[Version | None]:
         """One version: `ref` is its number, a label, a digest (at least 12 hex digits), or `latest`."""
-        found = await registry.version(kind, decoded_name(name), ref)
-        headers = {"ETag": f'"{found.digest}"', "Cache-Control": "private, no-cache"}
-        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+        versions: Versions = state.versions
+        body, etag = await versions.get(caller.project_id, kind, decoded_name(name), ref)
+        headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+        if _matches(request.headers.get("if-none-match"), etag):
             return Response(None, status_code=304, headers=headers)
-        return Response(found, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)  # type: ignore[arg-type]
 
     @delete(
         "/{name:str}/versions/{ref:str}",

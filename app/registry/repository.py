@@ -23,6 +23,9 @@ from app.registry.tables import (
     VersionRow,
 )
 
+CHANGING = "projects whose artifacts change"
+"""Where a session notes which projects' artifacts its transaction may change."""
+
 
 class Repository:
     def __init__(self, session: AsyncSession, project_id: str) -> None:
@@ -35,6 +38,7 @@ class Repository:
         One lock for all of them: no order of locks can deadlock, and numbers have no gaps. On SQLite it is the database's
         write lock, taken by a write that changes nothing (which works in a transaction that has begun, as `writing` cannot).
         """
+        self.session.sync_session.info.setdefault(CHANGING, set()).add(self.project_id)
         if self.session.get_bind().dialect.name == "postgresql":
             statement = text("SELECT pg_advisory_xact_lock(hashtextextended('registry ' || :project, 0))")
             await self.session.execute(statement, {"project": self.project_id})

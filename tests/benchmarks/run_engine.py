@@ -94,7 +94,7 @@ def endpoint(latency_ms: int) -> Iterator[str]:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[tuple[Service, float]]:
+def serving(home: Path, **more: str) -> Iterator[tuple[Service, float]]:
     """`promptward serve` with a new home, and the seconds from its start to its first 200."""
     token, url = f"pw_{home.name.replace('-', '')}_{secrets.token_hex(16)}", f"http://127.0.0.1:{free_port()}"
     environ = {
@@ -103,6 +103,7 @@ def serving(home: Path) -> Iterator[tuple[Service, float]]:
         "PROMPTWARD_HOME": str(home / "promptward"),
         "PROMPTWARD_PORT": url.rpartition(":")[2],
         "PROMPTWARD_ADMIN_KEY": token,
+        **more,
     }
     started = time.perf_counter()
     process = subprocess.Popen(

@@ -186,7 +186,7 @@ async def test_a_mapping_that_cannot_be_says_why(
 async def test_a_key_that_comes_twice_in_a_line_is_refused(sqlite_client: httpx2.AsyncClient) -> None:
     lines = '{"inputs": {"q": "has \\"x\\": inside"}}\n{"inputs": {"q": 1, "q": 2}}'
     answer = await upload(sqlite_client, "d", lines, JSONL)
-    assert (problem(answer), "line 2" in answer.json()["detail"]) == ((422, "invalid-content", ["/2"]), True)
+    assert (problem(answer), "line 2" in answer.json()["detail"]) == ((422, "invalid-content", ["/2/inputs/q"]), True)
 
 
 async def test_a_card_says_what_a_dataset_is(sqlite_client: httpx2.AsyncClient) -> None:
