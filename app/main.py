@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litestar import Litestar, Router, get
-from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
@@ -43,6 +42,7 @@ from app.generation.service import Generation
 from app.kit import home, problems
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.clock import Clock, utc_now
+from app.kit.compression import Compression
 from app.kit.db import Sessions, make_engine, make_sessions, provide_session
 from app.kit.errors import DomainError, UnavailableError
 from app.kit.logs import configure as configure_logs
@@ -116,10 +116,9 @@ def create_app(
         route_handlers=[live, ready, index, *ROUTERS, _static()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
         guards=[require_permission],
-        middleware=[RateLimit(), Idempotency()],
+        middleware=[Compression(), RateLimit(), Idempotency()],
         exception_handlers=problems.exception_handlers,
         openapi_config=_openapi(),
-        compression_config=CompressionConfig(backend="gzip", minimum_size=2048, exclude_opt_key=gateway.UNCOMPRESSED),
         lifespan=[_lifespan],
         state=state,
         request_max_body_size=MAX_BODY,

@@ -14,11 +14,9 @@ from app.gateway import wire
 from app.gateway.live import LivePrompt, LivePrompts, matches
 from app.gateway.service import Gateway
 from app.kit.asgi import decoded_name
+from app.kit.compression import UNCOMPRESSED
 from app.kit.errors import DomainError, NotFoundError
 from app.releases.assignment import arm_of
-
-UNCOMPRESSED = "uncompressed"
-"""Routes that answer from kept bytes: compressing them again for every request would cost more than it saves."""
 
 
 class LiveController(Controller):
