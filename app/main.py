@@ -47,6 +47,7 @@ from app.kit.db import Sessions, make_engine, make_sessions, provide_session
 from app.kit.errors import DomainError, UnavailableError
 from app.kit.logs import configure as configure_logs
 from app.kit.sockets import listening_socket
+from app.kit.strictness import note_known_queries, refuse_repeated_keys, require_known_query
 from app.llm.official import official_client
 from app.llm.service import LLM
 from app.migrations import runner
@@ -115,7 +116,8 @@ def create_app(
     app = Litestar(
         route_handlers=[live, ready, index, *ROUTERS, _static()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
-        guards=[require_permission],
+        guards=[require_permission, require_known_query],
+        before_request=refuse_repeated_keys,
         middleware=[Compression(), RateLimit(), Idempotency()],
         exception_handlers=problems.exception_handlers,
         openapi_config=_openapi(),
@@ -126,6 +128,7 @@ def create_app(
         debug=False,
     )
     check_permissions(app)
+    note_known_queries(app, PUBLIC)
     return KeepEncodedSlash(app)
 
 

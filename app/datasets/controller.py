@@ -1,7 +1,7 @@
 """Routes of datasets, and of sync: it stands here because a project's files hold datasets too."""
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import anyio.to_thread
 import msgspec
@@ -9,7 +9,7 @@ from litestar import Controller, Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import allows
@@ -108,12 +108,11 @@ class DatasetController(Controller):
     async def diff(
         self,
         datasets: NamedDependency[Datasets],
-        request: Request[Any, Any, Any],
         name: FromPath[str],
+        from_: Annotated[str | None, QueryParameter(name="from")] = None,
         to: FromQuery[str | None] = None,
     ) -> DatasetDiff:
         """Which items came, went and changed from version `from` to `to`: all counted, the first 500 shown."""
-        from_ = request.query_params.get("from")
         before, after = await Catalogue(datasets.registry).pair("dataset", decoded_name(name), from_, to)
         found = await datasets.changes(before, after)
         shown = found[:SHOWN]

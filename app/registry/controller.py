@@ -1,14 +1,14 @@
 """The routes of every kind: one controller, mounted once under each kind's plural."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Request, Response, Router, delete, get, post, put
 from litestar.datastructures import ResponseHeader, State
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types.internal_types import PathParameterDefinition
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -346,12 +346,12 @@ class ContentController(Controller):
         self,
         registry: NamedDependency[Registry],
         kind: NamedDependency[str],
-        request: Request[Any, Any, Any],
         name: FromPath[str],
+        from_: Annotated[str | None, QueryParameter(name="from")] = None,
         to: FromQuery[str | None] = None,
     ) -> Diff:
         """What changed from version `from` to version `to`; by default in the latest version."""
-        return await Catalogue(registry).diff(kind, decoded_name(name), request.query_params.get("from"), to)
+        return await Catalogue(registry).diff(kind, decoded_name(name), from_, to)
 
 
 @get("/api/v1/schemas/{kind:str}", operation_id="schema", opt={"permission": "registry:read"}, tags=["Schemas"])
