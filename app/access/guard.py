@@ -18,8 +18,10 @@ async def require_permission(connection: ASGIConnection[Any, Any, Any, Any], han
     permission = handler.opt.get("permission")
     if permission == PUBLIC:
         return
-    authenticator: Authenticator = connection.app.state.authenticator
-    caller = await authenticator.caller(connection.headers.get("authorization"))
+    caller: Caller | None = connection.scope["state"].get("caller")
+    if caller is None:
+        authenticator: Authenticator = connection.app.state.authenticator
+        caller = await authenticator.caller(connection.headers.get("authorization"))
     if not isinstance(permission, str) or not allows(caller.role, permission):
         raise ForbiddenError(
             f"role {caller.role!r} lacks the permission {permission!r}; use a key of a role that has it"
