@@ -68,3 +68,13 @@ async def test_a_database_newer_than_the_program_is_refused(app: KeepEncodedSlas
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(UnavailableError, match="newer than this program"):
         await runner.upgrade(engine)
+
+
+async def test_whoever_finds_the_service_not_ready_is_told_when_to_come_back(
+    app: KeepEncodedSlash, anonymous: httpx2.AsyncClient
+) -> None:
+    async with app.litestar.state.engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    answer = await anonymous.get("/health/ready")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:promptward:unavailable")
+    assert int(answer.headers["retry-after"]) > 0
