@@ -108,7 +108,8 @@ class Repository:
             query = select(col(LabelRow.name), col(LabelRow.label), col(LabelRow.number)).where(
                 *self._of(LabelRow, kind), col(LabelRow.name).in_(some)
             )
-            for name, label, number in (await self.session.execute(query.order_by(col(LabelRow.label)))).all():
+            # sorted here: by an ORDER BY on labels SQLite is led to read all of the project's
+            for name, label, number in sorted(tuple(row) for row in (await self.session.execute(query)).all()):
                 found[name][label] = number
         return found
 

@@ -28,9 +28,21 @@ from tests.benchmarks.serving import CONNECTIONS, FETCHES, Client, Load, _median
 
 ITEMS, CHANGED = 100_000, 10
 PROMPTS, VERSIONS, LOOKS, AT_ONCE = 10_000, 20, 400, 4
-WORDS = (
-    ["answer", "summarise", "translate", "classify", "extract", "rewrite", "polite", "customer", "invoice", "refund", "weather", "contract", "legal"]
-)
+WORDS = [
+    "answer",
+    "summarise",
+    "translate",
+    "classify",
+    "extract",
+    "rewrite",
+    "polite",
+    "customer",
+    "invoice",
+    "refund",
+    "weather",
+    "contract",
+    "legal",
+]
 
 
 def prompt(text: str) -> dict[str, Any]:
