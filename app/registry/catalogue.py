@@ -31,6 +31,16 @@ class Search(msgspec.Struct, frozen=True):
     archived: bool = False
 
 
+_SHOWN = [
+    col(getattr(ArtifactRow, name))
+    for name in (
+        *("kind", "name", "latest", "digest", "description", "tags", "owner"),
+        *("created_at", "updated_at", "archived_at"),
+    )
+]
+"""What a list shows. The texts that are searched are most of a row, and stay where they are."""
+
+
 class Order(msgspec.Struct, frozen=True):
     """By which column a list is sorted, and whether downwards; the name decides between equals."""
 
@@ -65,7 +75,7 @@ class Catalogue:
         """In a given order. A name that is made or changed meanwhile neither repeats nor hides another one, unless it is the
         changed one and the order is that of changes."""
         mine = (col(ArtifactRow.project_id) == self._repository.project_id, col(ArtifactRow.kind) == kind)
-        query = select(ArtifactRow).where(*mine)
+        query = select(*_SHOWN).where(*mine)
         archived = col(ArtifactRow.archived_at)
         query = query.where(archived.is_not(None) if search.archived else archived.is_(None))
         for word in _searchable(search.q, "/q").casefold().split():
@@ -83,7 +93,7 @@ class Catalogue:
         if cursor is not None:
             query = query.where(_behind(keys, _position(cursor, order), descending=order.descending))
         sorting = [key.desc() if order.descending else key.asc() for key in keys]
-        rows = list(await self._session.scalars(query.order_by(*sorting).limit(limit + 1)))
+        rows = (await self._session.execute(query.order_by(*sorting).limit(limit + 1))).all()
         labels = await self._repository.labels_of(kind, [row.name for row in rows[:limit]])
         items = [_read(row, labels[row.name]) for row in rows[:limit]]
         last = rows[limit - 1] if len(rows) > limit else None
@@ -156,7 +166,7 @@ def _keys(order: Order) -> list[Any]:
     return [*own, col(ArtifactRow.name)]
 
 
-def _key_of(row: ArtifactRow, order: Order) -> list[str]:
+def _key_of(row: Any, order: Order) -> list[str]:
     return [row.name] if order.column == "name" else [rfc3339(getattr(row, order.column)), row.name]
 
 
@@ -179,7 +189,8 @@ def _searchable(text: str | None, pointer: str) -> str:
     return text or ""
 
 
-def _read(row: ArtifactRow, labels: dict[str, int]) -> ArtifactRead:
+def _read(row: Any, labels: dict[str, int]) -> ArtifactRead:
+    """`row` has the columns of `_SHOWN`."""
     return ArtifactRead(
         kind=kinds()[row.kind].plural,
         name=row.name,

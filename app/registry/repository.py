@@ -109,7 +109,8 @@ class Repository:
                 *self._of(LabelRow, kind), col(LabelRow.name).in_(some)
             )
             # sorted here: by an ORDER BY on labels SQLite is led to read all of the project's
-            for name, label, number in sorted(tuple(row) for row in (await self.session.execute(query)).all()):
+            rows = (await self.session.execute(query)).all()
+            for name, label, number in sorted((str(row[0]), str(row[1]), int(row[2])) for row in rows):
                 found[name][label] = number
         return found
 

@@ -27,7 +27,7 @@ from tests.benchmarks.run_engine import Limit, Service, serving
 from tests.benchmarks.serving import CONNECTIONS, FETCHES, Client, Load, _median, _of, closed
 
 ITEMS, CHANGED = 100_000, 10
-PROMPTS, VERSIONS, LOOKS, AT_ONCE = 10_000, 20, 400, 4
+PROMPTS, VERSIONS, LOOKS, AT_ONCE = 10_000, 20, 400, 2
 WORDS = [
     "answer",
     "summarise",
@@ -170,8 +170,8 @@ async def fill(url: str) -> None:
                     rows[LabelRow].append({**own, **place})
             for table in (ArtifactRow, ContentRow, VersionRow, LabelRow, ArtifactTagRow):
                 await insert_rows(session, table, rows[table], ignore_existing=table is ContentRow)
-    async with engine.connect() as connection:
-        await connection.exec_driver_sql("ANALYZE")
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("ANALYZE")  # as PostgreSQL does by itself after a while
     await engine.dispose()
 
 
