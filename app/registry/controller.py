@@ -13,6 +13,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types.internal_types import PathParameterDefinition
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.guard import caller_of
 from app.access.roles import allows
 from app.access.schemas import Caller
 from app.kit.asgi import decoded_name
@@ -45,6 +46,8 @@ from app.registry.schemas import (
 from app.registry.service import Registry
 
 MAX_REASON = 10_000
+KIND = "kind"
+"""The route option that holds the kind's name."""
 ETAG = [ResponseHeader(name="ETag", description="The digest of the content", documentation_only=True)]
 
 
@@ -180,17 +183,13 @@ class ArtifactController(Controller):
         responses={304: ResponseSpec(None, description="`If-None-Match` holds this content's digest")},
     )
     async def version(
-        self,
-        state: State,
-        caller: NamedDependency[Caller],
-        kind: NamedDependency[str],
-        request: Request[Any, Any, Any],
-        name: FromPath[str],
-        ref: FromPath[str],
+        self, request: Request[Any, Any, Any], name: FromPath[str], ref: FromPath[str]
     ) -> Response[Version | None]:
         """One version: `ref` is its number, a label, a digest (at least 12 hex digits), or `latest`."""
-        versions: Versions = state.versions
-        body, etag = await versions.get(caller.project_id, kind, decoded_name(name), ref)
+        # Nothing is injected here: that would cost more than all the rest of this, the hottest of the registry's routes.
+        versions: Versions = request.app.state.versions
+        kind: str = request.route_handler.opt[KIND]
+        body, etag = await versions.get(caller_of(request).project_id, kind, decoded_name(name), ref)
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
         if _matches(request.headers.get("if-none-match"), etag):
             return Response(None, status_code=304, headers=headers)
@@ -394,6 +393,7 @@ def mounted(plural: str, controllers: Sequence[type[Controller]]) -> Router:
             "registry": Provide(provide_registry),
         },
         tags=[plural.replace("-", " ").capitalize().replace("Rag", "RAG")],
+        opt={KIND: name},
     )
 
 
