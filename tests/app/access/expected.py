@@ -55,6 +55,19 @@ OTHERS = {
     "list_scorers": READERS,
     "get_scorer": READERS,
     "datasets_list_items": READERS,
+    "datasets_export": READERS,
+    "datasets_report": READERS,
+    "datasets_change_items": PROPOSERS,
+    "datasets_items_from_inference": PROPOSERS,
+    "datasets_erase": ADMINS,
+    "import_project": READERS,
+    "export_project": READERS,
+    "list_formats": READERS,
+    "list_catalogue": READERS,
+    "get_catalogue": READERS,
+    "put_catalogue": ENGINEERS,
+    "retire_prompt": ENGINEERS,
+    "revive_prompt": ENGINEERS,
     "sync": READERS,
     "generate": RUNNERS,
     "prompts_render": READERS,
@@ -73,6 +86,8 @@ OTHERS = {
     "list_verdicts": READERS,
     "get_verdict": READERS,
     "list_audit": READERS,
+    "audit_checkpoint": READERS,
+    "export_audit": READERS,
     "verify_audit": READERS,
     "list_environments": READERS,
     "get_environment": READERS,
@@ -101,6 +116,7 @@ OTHERS = {
 
 EXPECTED: dict[str, tuple[str, ...]] = {
     **{f"{kind}_{verb}": roles for kind in KINDS for verb, roles in OF_EVERY_KIND.items()},
+    **{f"{kind}_scan": READERS for kind in KINDS if kind != "datasets"},
     **OTHERS,
 }
 """Operation id → the roles that may."""
@@ -112,7 +128,7 @@ CREATES = {
 }
 """What a foreign name does not stop: each project has names of its own, so that another one's is simply not taken."""
 
-GLOBAL = {"schema", "get_scorer"}
+GLOBAL = {"schema", "get_scorer", "list_formats"}
 """These read what no project owns."""
 
 MANAGES_PROJECTS = {"list_projects", "create_project", "get_project", "update_project", "archive_project"}
