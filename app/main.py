@@ -8,15 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from litestar import Litestar, Router, get
+from litestar import Litestar, get
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import Redirect
-from litestar.static_files import create_static_files_router
 
+from app import openapi
 from app.access import controller as access
 from app.access import projects_controller as projects
 from app.access.authenticator import Authenticator
@@ -87,7 +84,6 @@ __all__ = [
     "upgrade_database",
 ]
 
-DOCS = "/docs"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_BODY = 256 * 1024 * 1024
 
@@ -107,7 +103,7 @@ async def ready(state: State) -> dict[str, str]:
 
 @get("/", opt={"permission": PUBLIC}, include_in_schema=False)
 async def index() -> Redirect:
-    return Redirect(DOCS)
+    return Redirect(openapi.DOCS)
 
 
 def create_app(
@@ -124,13 +120,13 @@ def create_app(
     """
     state = new_state(settings, clock=clock, local_token=local_token, on_first_key=on_first_key)
     app = Litestar(
-        route_handlers=[live, ready, index, *ROUTERS, _static()],
+        route_handlers=[live, ready, index, *ROUTERS, openapi.static_files()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
         guards=[require_permission, require_known_query],
         before_request=refuse_repeated_keys,
         middleware=[Compression(), RateLimit(), Idempotency()],
         exception_handlers=problems.exception_handlers,
-        openapi_config=_openapi(),
+        openapi_config=openapi.config(),
         lifespan=[_lifespan],
         state=state,
         request_max_body_size=MAX_BODY,
@@ -139,6 +135,7 @@ def create_app(
     )
     check_permissions(app)
     note_known_queries(app, PUBLIC)
+    openapi.use_examples(app)
     return KeepEncodedSlash(app)
 
 
@@ -240,35 +237,6 @@ def _sqlite_folder(url: str) -> None:
     path = url.partition("///")[2]
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-
-
-def _openapi() -> OpenAPIConfig:
-    static = f"{DOCS}/static"
-    return OpenAPIConfig(
-        title="Promptward",
-        version="0.1.0",
-        description="Prompts with their RAG and tool configuration: versioned, evaluated, judged.",
-        openapi_router=Router(DOCS, route_handlers=[], opt={"permission": PUBLIC}),
-        render_plugins=[
-            SwaggerRenderPlugin(
-                path="/",
-                js_url=f"{static}/swagger-ui-bundle.js",
-                css_url=f"{static}/swagger-ui.css",
-                standalone_preset_js_url=f"{static}/swagger-ui-standalone-preset.js",
-                favicon="<link rel='icon' href='data:,'>",
-            )
-        ],
-        components=Components(
-            security_schemes={"key": SecurityScheme(type="http", scheme="bearer", bearer_format="pw_<id>_<secret>")}
-        ),
-        security=[{"key": []}],
-        use_handler_docstrings=True,
-    )
-
-
-def _static() -> Router:
-    folder = Path(__file__).parent / "web" / "static" / "swagger-ui"
-    return create_static_files_router(f"{DOCS}/static", [folder], include_in_schema=False, opt={"permission": PUBLIC})
 
 
 class Embedded(NamedTuple):

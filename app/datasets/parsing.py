@@ -21,6 +21,7 @@ from app.registry.contents import MAX_DEPTH, plain, unrepresentable
 
 MAX_PROBLEMS = 20
 MAX_LINE = 8 * 1024 * 1024
+MAX_ROWS, MAX_UNFOLDED, PARQUET_ROWS = 1_000_000, 1024 * 1024 * 1024, 200
 BOM = b"\xef\xbb\xbf"
 
 
@@ -213,8 +214,9 @@ def _parquet(data: bytes, columns: Columns) -> Raws:
     number = 0
     try:
         file = parquet.ParquetFile(io.BytesIO(data))
+        _bounded(file.metadata)
         names = _header(columns, list(file.schema_arrow.names), Place("", "the schema"))
-        for batch in file.iter_batches(batch_size=1_000):
+        for batch in file.iter_batches(batch_size=PARQUET_ROWS):
             for row in batch.to_pylist():
                 number += 1
                 place = Place(f"/{number}", f"row {number}")
@@ -228,6 +230,14 @@ def _parquet(data: bytes, columns: Columns) -> Raws:
                     yield place, columns.item(values)
     except (pyarrow.ArrowException, OSError) as error:
         raise InvalidContentError.at("", f"not Parquet: {' '.join(str(error).split())[:300]}") from error
+
+
+def _bounded(metadata: Any) -> None:
+    """A small file may unfold to a very large table: what it says of itself is read first."""
+    size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+    if metadata.num_rows > MAX_ROWS or size > MAX_UNFOLDED:
+        detail = f"{metadata.num_rows:,} rows of {size:,} bytes; at most {MAX_ROWS:,} rows and {MAX_UNFOLDED:,} bytes are read"
+        raise InvalidContentError.at("", detail)
 
 
 def _header(columns: Columns, names: Sequence[str], place: Place) -> list[str]:

@@ -103,7 +103,7 @@ class RatingCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answer was for."""
 
     signal: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-    value: bool | int | float
+    value: bool | float
     receipt: str | None = None
     inference_id: Id | None = None
     id: Id | None = None
