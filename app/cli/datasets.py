@@ -33,7 +33,11 @@ def _media_type(file: Path) -> str:
 @click.option("--map", "columns", multiple=True, metavar="COLUMN:PART", help="Such as Question:inputs.question.")
 @click.option("--message", help="Kept with the version.")
 @click.option("--description", help="What it is.")
-@click.option("--sensitivity", type=click.Choice(["public", "internal", "confidential", "personal"]))
+@click.option(
+    "--sensitivity",
+    type=click.Choice(["public", "internal", "confidential", "personal"]),
+    help="Of all values; who may see less gets them masked.",
+)
 @common
 async def upload(
     session: Session,

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from app.kit.texts import STORABLE, Note
 from app.registry.kinds.base import Tag
 from app.registry.kinds.dataset import Level
 from app.registry.schemas import Diff
@@ -93,14 +94,14 @@ class ItemsPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     put: list[msgspec.Raw] = []
     remove: list[str] = []
-    message: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
+    message: Note = ""
     labels: list[str] = []
 
 
 class Erase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose items: those of these ids, and those where the value of `field` (such as metadata.person) is `equals`."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000, pattern=STORABLE)]
     ids: list[str] = []
     field: str | None = None
     equals: str | int | None = None

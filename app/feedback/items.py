@@ -20,6 +20,7 @@ from app.feedback.tables import InferenceRow, RatingRow
 from app.kit.asgi import decoded_name
 from app.kit.db import batched_by_variables
 from app.kit.errors import FieldError, InvalidContentError
+from app.kit.texts import Note
 from app.registry.controller import ETAG, require_labels, version_response
 from app.registry.kinds.base import Tag
 from app.registry.schemas import Version
@@ -39,7 +40,7 @@ class FromInference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     use_output: bool = False
     tags: list[Tag] = []
     split: str = ""
-    message: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
+    message: Note = ""
     labels: list[str] = []
 
 

@@ -1,6 +1,16 @@
 """What people write in passing: messages, reasons, names of keys."""
 
+from typing import Annotated
+
+import msgspec
+
 from app.kit.errors import InvalidContentError
+
+STORABLE = r"^[^\x00]*$"
+"""What a text on the wire must match where nothing else looks at it."""
+
+Note = Annotated[str, msgspec.Meta(max_length=10_000, pattern=STORABLE)]
+"""A message or a reason."""
 
 
 def bad_text(text: str) -> str | None:

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from app.gates.rollout.schemas import RolloutVerdict
 from app.generation.schemas import Bundle, Draft
+from app.kit.texts import STORABLE
 
 State = Literal[
     "evaluating",
@@ -24,7 +25,7 @@ ACTIVE: tuple[State, ...] = ("evaluating", "awaiting_approval", "rolling_out", "
 """States in which a release holds its prompt's place in the environment: there is one such release at a time."""
 SERVING: tuple[State, ...] = ("rolling_out", "paused")
 
-Text = Annotated[str, msgspec.Meta(max_length=4000)]
+Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=STORABLE)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 

@@ -1,9 +1,10 @@
 """What import and export take and answer."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
+from app.kit.texts import Note
 from app.registry.sync.schemas import SyncFile, SyncItem
 
 
@@ -14,7 +15,7 @@ class ImportRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str
     files: list[SyncFile]
     mode: Literal["files", "plan", "apply"] = "plan"
-    message: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
+    message: Note = ""
     force: bool = False
 
 

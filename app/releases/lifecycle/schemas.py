@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from app.kit.texts import STORABLE, Note
+
 State = Literal["never_released", "live", "live_unevaluated", "sunset_due", "retired"]
 STATES: tuple[str, ...] = State.__args__  # type: ignore[attr-defined]
 
@@ -59,16 +61,16 @@ class CatalogueEntry(msgspec.Struct, frozen=True):
 class CatalogueChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is left out stays; null takes it away."""
 
-    owner: Annotated[str, msgspec.Meta(max_length=120)] | UnsetType | None = UNSET
-    purpose: Annotated[str, msgspec.Meta(max_length=10_000)] | UnsetType = UNSET
+    owner: Annotated[str, msgspec.Meta(max_length=120, pattern=STORABLE)] | UnsetType | None = UNSET
+    purpose: Note | UnsetType = UNSET
     sunset_on: date | UnsetType | None = UNSET
     successor: str | UnsetType | None = UNSET
-    reason: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
+    reason: Note = ""
 
 
 class Retire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`successor` is the prompt that callers are sent to. `force` retires one that is still called."""
 
     successor: str | None = None
-    reason: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
+    reason: Note = ""
     force: bool = False

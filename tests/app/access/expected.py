@@ -124,6 +124,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 CREATES = {
     "put_environment",
     "erase_rater",
+    "datasets_items_from_inference",
     *(f"{kind}_create_version" for kind in KINDS),
 }
 """What a foreign name does not stop: each project has names of its own, so that another one's is simply not taken."""

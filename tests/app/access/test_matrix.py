@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.examples import EXAMPLES
 from tests.app.access.expected import ALL, CREATES, EXPECTED, GLOBAL, KINDS, MANAGES_PROJECTS, PUBLIC
 from tests.app.access.world import NAMES, Operation, World, absent, world
 from tests.app.releases.conftest import Door
@@ -41,7 +42,8 @@ def body_of(operation: Operation) -> Any:
         return {"version": 1}
     if operation.id.endswith("_create_version"):
         return {"content": {"messages": [{"role": "user", "content": "stolen"}]}}
-    return BODIES.get(operation.id, {})
+    example = EXAMPLES.get(operation.id)
+    return BODIES.get(operation.id, {} if example is None else example.body)
 
 
 def refused(operation: Operation, answer: Any, status: int) -> bool:
@@ -180,6 +182,7 @@ async def test_a_proposer_makes_versions_and_releases_and_reads_results_and_chan
         assert (await door.get("/gates/verdicts"))["items"] != []
     kinds = {f"{kind}_create_version" for kind in KINDS}
     may = {*kinds, "create_release", "evaluate_release", "sync", "generate", "prompts_render"}
+    may |= {"import_project", "datasets_change_items", "datasets_items_from_inference"}
     may |= {"create_run", "cancel_run", "resume_run", "rescore_run", "evaluate_gate", "backtest_gate"}
     before, let_in = await here.contents(), []
     for operation in here.operations:

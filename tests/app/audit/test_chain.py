@@ -94,7 +94,12 @@ async def test_a_key_that_expires_is_written_down_with_its_end(client: httpx2.As
     body = {"role": "ci", "name": "pipeline", "expires_at": "2100-01-01T00:00:00Z"}
     await client.post("/api/v1/keys", json=body)
     [entry] = await entries(client)
-    assert entry["details"] == {"role": "ci", "name": "pipeline", "expires_at": "2100-01-01T00:00:00+00:00"}
+    assert entry["details"] == {
+        "role": "ci",
+        "clearance": "internal",
+        "name": "pipeline",
+        "expires_at": "2100-01-01T00:00:00+00:00",
+    }
     assert (await verify(client))["ok"] is True
 
 

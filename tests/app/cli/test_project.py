@@ -27,11 +27,42 @@ def test_init_writes_a_whole_project_and_overwrites_nothing(cli: Run, folder: Pa
     assert (folder / PROMPT).read_text() == "mine"
 
 
-@pytest.mark.parametrize("source", ["promptfoo", "langfuse", "openai", "prompts"])
-def test_init_from_another_tool_says_that_it_cannot_yet(cli: Run, folder: Path, source: str) -> None:
-    result = cli("init", "--from", source)
-    assert result.exit_code == 2
-    assert "not available yet" in result.stderr
+LEFT = {
+    "promptfoo": (
+        "promptfooconfig.yaml",
+        "prompts: ['Say {{word}}']\nproviders: ['openai:gpt-5-mini']\ntests:\n- vars: {word: hi}\n"
+        "  assert: [{type: icontains, value: hi}, {type: python, value: 'len(output) < 9'}]\n",
+    ),
+    "langfuse": (
+        "export.json",
+        '[{"name": "greet", "version": 1, "type": "text", "prompt": "Hi {{name}}", "labels": [], "tags": []}]',
+    ),
+    "openai": ("prompt.json", '{"id": "pmpt_1", "name": "greet", "instructions": "Greet {{name}}."}'),
+    "prompts": ("notes/greet.md", "Greet {{name}}."),
+}
+
+
+@pytest.mark.parametrize("source", LEFT)
+def test_init_from_another_tool_leaves_a_project_that_syncs(cli: Run, folder: Path, source: str) -> None:
+    path, text = LEFT[source]
+    elsewhere = folder / "left"
+    (elsewhere / path).parent.mkdir(parents=True)
+    (elsewhere / path).write_text(text)
+    made = cli("init", "--from", source, "left")
+    assert made.exit_code == 0, made.stderr
+    assert (folder / "promptward.yaml").is_file()
+    assert list(folder.rglob("*.prompt.yaml"))
+    assert ("not carried over: promptfooconfig.yaml" in made.stderr) == (source == "promptfoo")
+    done = cli("sync")
+    assert done.exit_code == 0, done.stderr
+    assert cli("sync", "--plan", "--exit-code").exit_code == 0
+    again = cli("init", "--from", source, "left")
+    assert (again.exit_code, "exists" in again.stderr) == (2, True)
+
+
+def test_a_folder_without_anything_to_take_over_says_so(cli: Run, folder: Path) -> None:
+    nothing = cli("init", "--from", "openai")
+    assert (nothing.exit_code, "holds no file" in nothing.stderr) == (2, True)
     assert list(folder.iterdir()) == []
 
 
