@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -85,6 +85,13 @@ class KeyService:
             for k in rows[:limit]
         ]
         return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
+
+    async def names(self, ids: Iterable[str]) -> dict[str, str]:
+        """What keys are called, by their ids."""
+        query = select(col(APIKey.id), col(APIKey.name)).where(
+            col(APIKey.project_id) == self._project_id, col(APIKey.id).in_(set(ids))
+        )
+        return {row[0]: row[1] for row in (await self._session.execute(query)).all()}
 
     async def revoke(self, key_id: str, caller: Caller) -> None:
         if key_id == caller.key_id:

@@ -13,12 +13,11 @@ from app.datasets.service import KIND, Datasets
 from app.datasets.tables import ItemRow
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
-from app.kit.db import batched_by_variables, core, insert_rows
+from app.kit.db import batched_by_variables, core
 from app.kit.errors import InvalidContentError
 from app.registry.catalogue import Catalogue
 from app.registry.kinds.dataset import FIELD
 from app.registry.schemas import Artifact
-from app.registry.tables import ArtifactRow, ErasureRow
 
 
 class Erasure:
@@ -55,10 +54,8 @@ class Erasure:
         younger version of any dataset has them too. Returns the datasets that lost some."""
         await self._registry.repository.lock()
         now = self._clock()
-        query = select(ArtifactRow).where(
-            col(ArtifactRow.project_id) == self._project_id, col(ArtifactRow.kind) == KIND
-        )
-        latest = [await self._registry.resolve(KIND, row.name) for row in list(await self._session.scalars(query))]
+        names = await self._registry.repository.every_name(KIND)
+        latest = [await self._registry.resolve(KIND, name) for name in names]
         if all(dataset.content.retention_days is None for dataset in latest):
             return []
         old: dict[str, set[str]] = {}
@@ -112,15 +109,7 @@ class Erasure:
                 update(items).where(items.c.project_id == self._project_id, items.c.digest.in_(some)).values(body=None)
             )
         holding = await self._datasets.manifests.holding(frozenset(gone))
-        counted = core(ErasureRow)
-        for manifest, count in holding.items():
-            own = {"project_id": self._project_id, "manifest": manifest}
-            await insert_rows(self._session, ErasureRow, [{**own, "erased": 0}], ignore_existing=True)
-            await self._session.execute(
-                update(counted)
-                .where(counted.c.project_id == self._project_id, counted.c.manifest == manifest)
-                .values(erased=counted.c.erased + count)
-            )
+        await self._registry.repository.count_erased(holding)
         change = Change(
             project_id=self._project_id,
             actor=self._actor,

@@ -6,8 +6,6 @@ from typing import Any
 
 import anyio.to_thread
 import msgspec
-from sqlalchemy import select
-from sqlmodel import col
 
 from app.datasets.duplicates import EXAMPLE, Found, Text, near_duplicates
 from app.datasets.schemas import Item
@@ -15,7 +13,6 @@ from app.datasets.service import Datasets
 from app.registry.composition import expanded
 from app.registry.contents import plain
 from app.registry.schemas import Artifact
-from app.registry.tables import ArtifactRow
 
 MAX_PROMPTS = 500
 SHOWN = 500
@@ -73,7 +70,7 @@ class Reporter:
 
     async def _examples(self, named: Sequence[str]) -> list[Text]:
         found = []
-        for name in named or await self._in_use():
+        for name in named or (await self._registry.repository.names("prompt"))[:MAX_PROMPTS]:
             artifact = await self._registry.resolve("prompt", name)
             prompt = await expanded(artifact, self._registry.by_digest)
             for index, message in enumerate(prompt.messages):
@@ -83,15 +80,6 @@ class Reporter:
                         Text(f"{artifact.ref}{pointer}", f"{EXAMPLE}{artifact.ref} {pointer}", message.content)
                     )
         return found
-
-    async def _in_use(self) -> list[str]:
-        repository = self._registry.repository
-        query = select(col(ArtifactRow.name)).where(
-            col(ArtifactRow.project_id) == repository.project_id,
-            col(ArtifactRow.kind) == "prompt",
-            col(ArtifactRow.archived_at).is_(None),
-        )
-        return list(await repository.session.scalars(query.order_by(col(ArtifactRow.name)).limit(MAX_PROMPTS)))
 
 
 def text_of(item: Item) -> str:

@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 import logging
 
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col
 
 from app.datasets.erasure import Erasure
+from app.datasets.service import KIND
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
-from app.registry.tables import ArtifactRow
+from app.registry.repository import projects_with
 
 FIRST_S, EVERY_S = 30, 6 * 3600
 logger = logging.getLogger("promptward")
@@ -34,8 +33,7 @@ class Retention:
     async def look(self) -> int:
         """Erases what is due in every project; how many items that were."""
         async with self._sessions() as session:
-            query = select(col(ArtifactRow.project_id)).where(col(ArtifactRow.kind) == "dataset").distinct()
-            projects = list(await session.scalars(query))
+            projects = await projects_with(session, KIND)
         erased = 0
         for project_id in projects:
             async with self._sessions.begin() as session:

@@ -1,5 +1,6 @@
 """Finding artifacts: lists, search, the versions of a name, and what differs between two of them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -41,6 +42,10 @@ _SHOWN = [
 """What a list shows. The texts that are searched are most of a row, and stay where they are."""
 
 
+PROJECT, NAME, OWNER = col(ArtifactRow.project_id), col(ArtifactRow.name), col(ArtifactRow.owner)
+"""Of the artifact that a list looks at, for the conditions of rooms above."""
+
+
 class Order(msgspec.Struct, frozen=True):
     """By which column a list is sorted, and whether downwards; the name decides between equals."""
 
@@ -71,11 +76,12 @@ class Catalogue:
         limit: int,
         cursor: str | None,
         order: Order = Order(),  # noqa: B008 - frozen
+        conditions: Sequence[Any] = (),
     ) -> Page[ArtifactRead]:
         """In a given order. A name that is made or changed meanwhile neither repeats nor hides another one, unless it is the
         changed one and the order is that of changes."""
         mine = (col(ArtifactRow.project_id) == self._repository.project_id, col(ArtifactRow.kind) == kind)
-        query = select(*_SHOWN).where(*mine)
+        query = select(*_SHOWN).where(*mine, *conditions)
         archived = col(ArtifactRow.archived_at)
         query = query.where(archived.is_not(None) if search.archived else archived.is_(None))
         for word in _searchable(search.q, "/q").casefold().split():

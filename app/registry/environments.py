@@ -113,6 +113,12 @@ class Environments:
         query = select(col(EnvironmentRow.name)).where(col(EnvironmentRow.project_id) == self._project_id)
         return sorted({PRODUCTION, *await self._session.scalars(query)})
 
+    async def declared(self) -> dict[str, Environment]:
+        """The rules of all that were ever declared, by name."""
+        query = select(EnvironmentRow).where(col(EnvironmentRow.project_id) == self._project_id)
+        rows = await self._session.scalars(query.order_by(col(EnvironmentRow.name)))
+        return {row.name: msgspec.convert(row.rules, Environment) for row in rows}
+
     async def all(self) -> list[EnvironmentRead]:
         return [await self.get(name) for name in await self.names()]
 

@@ -1,10 +1,10 @@
 """Lineage both ways: what a version is made of, and what was made of it, ran with it, or was released with it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import exists, func, select, tuple_
 from sqlmodel import col
 
 from app.kit.db import batched_by_variables, insert_rows
@@ -103,6 +103,27 @@ class Lineage:
             releases=await self._uses(artifact, "release", newest),
         )
 
+    async def runs_of(self, kind: str, names: Sequence[str]) -> dict[tuple[str, str], str]:
+        """The newest run that used a content, by the name and digest of the versions that are it."""
+        versions = (
+            select(col(VersionRow.name), col(VersionRow.digest))
+            .where(col(VersionRow.project_id) == self._project_id, col(VersionRow.kind) == kind)
+            .where(col(VersionRow.name).in_(names))
+            .distinct()
+            .subquery()
+        )
+        query = (
+            select(versions.c.name, versions.c.digest, func.max(col(ContentUseRow.by_id)))
+            .join(ContentUseRow, col(ContentUseRow.digest) == versions.c.digest)
+            .where(
+                col(ContentUseRow.project_id) == self._project_id,
+                col(ContentUseRow.kind) == kind,
+                col(ContentUseRow.by) == "run",
+            )
+            .group_by(versions.c.name, versions.c.digest)
+        )
+        return {(row[0], row[1]): row[2] for row in (await self._session.execute(query)).all()}
+
     async def _uses(self, artifact: Artifact, by: User, newest: int) -> Use:
         where = (
             col(ContentUseRow.project_id) == self._project_id,
@@ -166,6 +187,16 @@ class Lineage:
             for row in await self._session.scalars(query.order_by(col(VersionRow.name), col(VersionRow.number).desc())):
                 found.setdefault((kind, row.digest), []).append(row)
         return found
+
+
+def was_run(kind: str, project: Any, digest: Any) -> Any:
+    """A condition for queries of rooms above: some run used the content of these columns."""
+    return exists().where(
+        col(ContentUseRow.project_id) == project,
+        col(ContentUseRow.kind) == kind,
+        col(ContentUseRow.digest) == digest,
+        col(ContentUseRow.by) == "run",
+    )
 
 
 def _by_kind(nodes: Iterable[Node]) -> list[tuple[str, list[str]]]:

@@ -1,14 +1,14 @@
 """Named queries over one project's artifacts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, delete, select, text
+from sqlalchemy import Select, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.kit.db import batched_by_variables, insert_rows
+from app.kit.db import batched_by_variables, core, insert_rows
 from app.registry.contents import Prepared
 from app.registry.kinds import kinds
 from app.registry.schemas import Artifact
@@ -60,6 +60,27 @@ class Repository:
             *self._of(ArtifactRow, kind), col(ArtifactRow.archived_at).is_(None)
         )
         return list(await self.session.scalars(query.order_by(col(ArtifactRow.name))))
+
+    async def in_use(self) -> list[ArtifactRow]:
+        """All that is not archived, by kind and name."""
+        query = select(ArtifactRow).where(
+            col(ArtifactRow.project_id) == self.project_id, col(ArtifactRow.archived_at).is_(None)
+        )
+        return list(await self.session.scalars(query.order_by(col(ArtifactRow.kind), col(ArtifactRow.name))))
+
+    async def every_name(self, kind: str) -> list[str]:
+        """Names in use and archived ones."""
+        query = select(col(ArtifactRow.name)).where(*self._of(ArtifactRow, kind))
+        return list(await self.session.scalars(query.order_by(col(ArtifactRow.name))))
+
+    async def count_erased(self, counts: Mapping[str, int]) -> None:
+        """Adds to how many items of each manifest are gone."""
+        table = core(ErasureRow)
+        for manifest, count in counts.items():
+            own = {"project_id": self.project_id, "manifest": manifest}
+            await insert_rows(self.session, ErasureRow, [{**own, "erased": 0}], ignore_existing=True)
+            more = update(table).where(table.c.project_id == self.project_id, table.c.manifest == manifest)
+            await self.session.execute(more.values(erased=table.c.erased + count))
 
     async def version(
         self, kind: str, name: str, *, number: int | None = None, label: str | None = None
@@ -222,6 +243,12 @@ class Repository:
 
     def _named(self, table: Any, kind: str, name: str) -> tuple[Any, Any, Any]:
         return (*self._of(table, kind), col(table.name) == name)
+
+
+async def projects_with(session: AsyncSession, kind: str) -> list[str]:
+    """The projects that have artifacts of a kind."""
+    query = select(col(ArtifactRow.project_id)).where(col(ArtifactRow.kind) == kind).distinct()
+    return list(await session.scalars(query))
 
 
 def artifact_of(content: ContentRow, name: str | None = None, number: int | None = None) -> Artifact:

@@ -1,9 +1,9 @@
 """Storage of artifacts. Contents are immutable and shared by digest; everything else points at them."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Date, ForeignKeyConstraint, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlmodel import Field
 
 from app.kit.db import Table, UTCDateTime, big_int, json_type
@@ -200,22 +200,6 @@ class ContentUseRow(Table, table=True):
     by: str = Field(sa_type=String(20), primary_key=True)
     by_id: str = Field(sa_type=String(40), primary_key=True)
     at: datetime = Field(sa_type=UTCDateTime)
-
-
-class LifeCycleRow(Table, table=True):
-    """What people said of a prompt as a whole, whatever its version: whose it is, what for, until when, what comes after it."""
-
-    __tablename__ = "life_cycle"
-
-    project_id: str = Field(sa_type=PROJECT, primary_key=True)
-    name: str = Field(sa_type=NAME, primary_key=True)
-    owner: str | None = Field(default=None, sa_type=String(120))
-    purpose: str = Field(sa_type=Text)
-    sunset_on: date | None = Field(default=None, sa_type=Date)
-    successor: str | None = Field(default=None, sa_type=NAME)
-    retired_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
-    updated_at: datetime = Field(sa_type=UTCDateTime)
-    updated_by: str = Field(sa_type=ACTOR)
 
 
 class ErasureRow(Table, table=True):

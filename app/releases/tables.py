@@ -1,10 +1,12 @@
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Float, Index, Integer, String, Text
+from sqlalchemy import Boolean, Date, Float, Index, Integer, String, Text
 from sqlmodel import Field
 
 from app.kit.db import Table, UTCDateTime, json_type
+
+NAME = String(120).with_variant(String(120, collation="C"), "postgresql")
 
 
 class ReleaseRow(Table, table=True):
@@ -94,3 +96,19 @@ class DeploymentRow(Table, table=True):
     live: str | None = Field(default=None, sa_type=String(40))
     active: str | None = Field(default=None, sa_type=String(40))
     updated_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class LifeCycleRow(Table, table=True):
+    """What people said of a prompt as a whole, whatever its version: whose it is, what for, until when, what comes after it."""
+
+    __tablename__ = "life_cycle"
+
+    project_id: str = Field(sa_type=String(40), primary_key=True)
+    name: str = Field(sa_type=NAME, primary_key=True)
+    owner: str | None = Field(default=None, sa_type=String(120))
+    purpose: str = Field(sa_type=Text)
+    sunset_on: date | None = Field(default=None, sa_type=Date)
+    successor: str | None = Field(default=None, sa_type=NAME)
+    retired_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+    updated_by: str = Field(sa_type=String(200))

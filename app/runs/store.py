@@ -410,3 +410,13 @@ def _score_row(project_id: str, cell_key: str, key: str, score: Score, scorer: s
 
 def _of(table: Any, project_id: str, run_id: str) -> tuple[Any, Any]:
     return col(table.project_id) == project_id, col(table.run_id) == run_id
+
+
+async def briefly(
+    session: AsyncSession, project_id: str, ids: Iterable[str]
+) -> dict[str, tuple[str | None, str, datetime]]:
+    """By id: suite, status, and when it was made."""
+    query = select(col(RunRow.id), col(RunRow.suite), col(RunRow.status), col(RunRow.created_at)).where(
+        col(RunRow.project_id) == project_id, col(RunRow.id).in_(set(ids))
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in (await session.execute(query)).all()}

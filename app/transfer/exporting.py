@@ -4,10 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-from sqlalchemy import select
-from sqlmodel import col
-
 from app.datasets.download import line_of
 from app.datasets.sensitivity import above, highest
 from app.datasets.service import Datasets
@@ -17,13 +13,12 @@ from app.kit.documents import dump
 from app.kit.errors import BadRequestError, ForbiddenError
 from app.registry.composition import expanded
 from app.registry.contents import plain
-from app.registry.environments import Environment, Environments, shown
+from app.registry.environments import Environments, shown
 from app.registry.kinds import kinds
 from app.registry.kinds.base import Content, Kind
 from app.registry.schemas import Artifact
 from app.registry.service import Registry
 from app.registry.sync.project_file import DECLARED, PROJECT_FILE, Folders
-from app.registry.tables import ArtifactRow, EnvironmentRow
 from app.transfer.schemas import ExportedFile, ExportResult, Loss
 
 NATIVE = "promptward"
@@ -44,21 +39,21 @@ class Exporting:
         files: list[ExportedFile] = []
         sections: dict[str, dict[str, Any]] = {}
         declared: list[str] = []
-        for row in await self._rows():
+        for row in await self._registry.repository.in_use():
             kind = kinds()[row.kind]
             artifact = await self._registry.resolve(kind.name, row.name)
             of = f"{kind.plural} {row.name}@{row.latest}"
             await self._note_moved(artifact)
-            path = await self._path(row, kind)
+            path = await self._path(row.name, kind)
             if kind.name == "dataset":
-                files += self._dataset_files(row, artifact, path, of)
+                files += self._dataset_files(artifact, path, of)
             elif path == PROJECT_FILE:
                 sections.setdefault(SECTIONS[kind.name], {})[row.name] = ordered(artifact.content)
                 declared.append(of)
             else:
                 files.append(ExportedFile(path, dump(ordered(artifact.content)), None, [of]))
-        if environments := await self._declared_environments():
-            sections["environments"] = environments
+        if declared_rules := await self._environments.declared():
+            sections["environments"] = {name: _said(shown(rules)) for name, rules in declared_rules.items()}
         if sections:
             order = ("endpoints", "gate_policies", "environments")
             text = dump({name: sections[name] for name in order if name in sections})
@@ -95,14 +90,14 @@ class Exporting:
             endpoint = await self._registry.by_digest("endpoint", suite.pins[f"/endpoints/{i}"])
             project.endpoints[ref] = ordered(endpoint.content)
 
-    def _dataset_files(self, row: ArtifactRow, artifact: Artifact, path: str, of: str) -> list[ExportedFile]:
+    def _dataset_files(self, artifact: Artifact, path: str, of: str) -> list[ExportedFile]:
         if above(highest(artifact.content), self._clearance):
             self._notes.append(
                 f"{of} is left out: it holds {highest(artifact.content)} values, and this key's clearance is "
                 f"{self._clearance}"
             )
             return []
-        items = f"/api/v1/datasets/{quote(row.name, safe='')}/versions/{row.latest}/export?format=jsonl"
+        items = f"/api/v1/datasets/{quote(str(artifact.name), safe='')}/versions/{artifact.number}/export?format=jsonl"
         files = [ExportedFile(path, None, items, [of])]
         content = ordered(artifact.content)
         says = {name: content[name] for name in CARD_FIELDS if name in content}
@@ -112,19 +107,19 @@ class Exporting:
             files.append(ExportedFile(path.rpartition(".")[0] + ".md", text, None, [of]))
         return files
 
-    async def _path(self, row: ArtifactRow, kind: Kind) -> str:
+    async def _path(self, name: str, kind: Kind) -> str:
         """Where the file of an artifact lies: where it was when it was synced, else where its name says."""
-        latest = await self._registry.version(kind.name, row.name, "latest")
+        latest = await self._registry.version(kind.name, name, "latest")
         folders = Folders()
         if kind.name == "dataset":
-            return f"{folders.datasets}/{row.name}.jsonl"
+            return f"{folders.datasets}/{name}.jsonl"
         known = latest.source.get("path") if latest.source.get("via") == "sync" else None
-        if isinstance(known, str) and (known == PROJECT_FILE or known.endswith(f"{row.name}{kind.suffix}")):
+        if isinstance(known, str) and (known == PROJECT_FILE or known.endswith(f"{name}{kind.suffix}")):
             return known
         if kind.name in SECTIONS:
             return PROJECT_FILE
         folder = folders.datasets if kind.name == "suite" else folders.prompts
-        return f"{folder}/{row.name}{kind.suffix}"
+        return f"{folder}/{name}{kind.suffix}"
 
     async def _note_moved(self, artifact: Artifact) -> None:
         """What a sync of these files would change: references that stand for something newer by now."""
@@ -136,23 +131,8 @@ class Exporting:
                     "makes a new version with that"
                 )
 
-    async def _declared_environments(self) -> dict[str, Any]:
-        query = select(EnvironmentRow).where(col(EnvironmentRow.project_id) == self._registry.repository.project_id)
-        rows = await self._registry.repository.session.scalars(query.order_by(col(EnvironmentRow.name)))
-        found = {}
-        for row in rows:
-            found[row.name] = _said(shown(msgspec.convert(row.rules, Environment)))
-        return found
-
-    async def _rows(self) -> list[ArtifactRow]:
-        query = select(ArtifactRow).where(
-            col(ArtifactRow.project_id) == self._registry.repository.project_id, col(ArtifactRow.archived_at).is_(None)
-        )
-        order = (col(ArtifactRow.kind), col(ArtifactRow.name))
-        return list(await self._registry.repository.session.scalars(query.order_by(*order)))
-
     async def _names(self, kind: str) -> list[str]:
-        return [row.name for row in await self._rows() if row.kind == kind]
+        return await self._registry.repository.names(kind)
 
 
 def ordered(content: Content) -> dict[str, Any]:

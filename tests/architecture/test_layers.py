@@ -106,3 +106,14 @@ CHANGELOG.md CONTRIBUTING.md LICENSE requirements.lock requirements-dev.lock .ci
 @pytest.mark.parametrize("name", TOP_LEVEL.split())
 def test_the_top_level_is_complete(name: str) -> None:
     assert (ROOT / name).exists()
+
+
+def test_a_room_s_tables_are_its_own() -> None:
+    """Whoever else needs what is in them asks the room."""
+    foreign = {
+        (relative(p), i)
+        for p in (ROOT / "app").rglob("*.py")
+        for i in imports(p)
+        if i.endswith(".tables") and i.split(".")[1] != relative(p).split("/")[1] and "migrations" not in relative(p)
+    }
+    assert foreign == set()

@@ -1,20 +1,22 @@
-"""What the tables know of prompts: where each is live, what was evaluated, who calls it; and lists by state."""
+"""What is known of prompts: where each is live, what was evaluated, who calls it; and the lists by state."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.access.tables import APIKey
-from app.feedback.tables import InferenceRow
+from app.access.service import KeyService
+from app.feedback.callers import callers
 from app.kit.clock import Clock
-from app.registry.tables import ArtifactRow, ContentUseRow, LifeCycleRow, VersionRow
+from app.registry.catalogue import NAME, OWNER, PROJECT
+from app.registry.lineage import Lineage, was_run
+from app.registry.repository import Repository
 from app.releases.lifecycle.schemas import Consumer, Evaluation, Live, State
-from app.releases.tables import DeploymentRow, ReleaseRow
-from app.runs.tables import RunRow
+from app.releases.tables import DeploymentRow, LifeCycleRow, ReleaseRow
+from app.runs import store as runs
 
 KIND = "prompt"
 SEEN_DAYS = 30
@@ -30,10 +32,7 @@ class Facts:
     async def live(self, names: Sequence[str]) -> dict[str, list[Live]]:
         query = (
             select(DeploymentRow, ReleaseRow)
-            .join(
-                ReleaseRow,
-                (col(ReleaseRow.project_id) == DeploymentRow.project_id) & (col(ReleaseRow.id) == DeploymentRow.live),
-            )
+            .join(ReleaseRow, _live_release())
             .where(col(DeploymentRow.project_id) == self._project_id, col(DeploymentRow.name).in_(names))
             .order_by(col(DeploymentRow.environment))
         )
@@ -44,6 +43,7 @@ class Facts:
         return found
 
     async def released(self, names: Sequence[str]) -> set[str]:
+        """Those that ever got traffic by a release."""
         query = select(col(ReleaseRow.name)).where(
             col(ReleaseRow.project_id) == self._project_id,
             col(ReleaseRow.name).in_(names),
@@ -53,97 +53,50 @@ class Facts:
 
     async def evaluated(self, names: Sequence[str]) -> tuple[set[tuple[str, str]], dict[str, Evaluation]]:
         """Which contents of which names were run, and the newest run of each name."""
-        versions = (
-            select(col(VersionRow.name), col(VersionRow.digest))
-            .where(col(VersionRow.project_id) == self._project_id, col(VersionRow.kind) == KIND)
-            .where(col(VersionRow.name).in_(names))
-            .distinct()
-            .subquery()
-        )
-        query = (
-            select(versions.c.name, versions.c.digest, func.max(col(ContentUseRow.by_id)))
-            .join(ContentUseRow, col(ContentUseRow.digest) == versions.c.digest)
-            .where(
-                col(ContentUseRow.project_id) == self._project_id,
-                col(ContentUseRow.kind) == KIND,
-                col(ContentUseRow.by) == "run",
-            )
-            .group_by(versions.c.name, versions.c.digest)
-        )
-        evaluated: set[tuple[str, str]] = set()
+        by_content = await Lineage(Repository(self._session, self._project_id)).runs_of(KIND, names)
         newest: dict[str, str] = {}
-        for name, content, run in (await self._session.execute(query)).all():
-            evaluated.add((name, content))
+        for (name, _), run in by_content.items():
             newest[name] = max(newest.get(name, ""), run)
-        runs = select(RunRow).where(col(RunRow.project_id) == self._project_id, col(RunRow.id).in_(newest.values()))
-        by_id = {row.id: row for row in await self._session.scalars(runs)}
-        return evaluated, {
-            name: Evaluation(run, by_id[run].suite, by_id[run].status, by_id[run].created_at)
-            for name, run in newest.items()
-            if run in by_id
-        }
+        known = await runs.briefly(self._session, self._project_id, newest.values())
+        return set(by_content), {name: Evaluation(run, *known[run]) for name, run in newest.items() if run in known}
 
     async def consumers(self, names: Sequence[str]) -> dict[str, list[Consumer]]:
         since = self._clock() - timedelta(days=SEEN_DAYS)
-        calls = func.count()
-        query = (
-            select(col(InferenceRow.prompt), col(InferenceRow.key_id), calls, func.max(col(InferenceRow.at)))
-            .where(col(InferenceRow.project_id) == self._project_id, col(InferenceRow.prompt).in_(names))
-            .where(col(InferenceRow.at) >= since)
-            .group_by(col(InferenceRow.prompt), col(InferenceRow.key_id))
-            .order_by(calls.desc())
-        )
-        rows = (await self._session.execute(query)).all()
-        keys = select(col(APIKey.id), col(APIKey.name)).where(
-            col(APIKey.project_id) == self._project_id, col(APIKey.id).in_({row[1] for row in rows})
-        )
-        named = {row[0]: row[1] for row in (await self._session.execute(keys)).all()}
-        found: dict[str, list[Consumer]] = {}
-        for prompt, key, count, last in rows:
-            found.setdefault(prompt, []).append(Consumer(key, named.get(key, ""), count, last))
-        return found
+        found = await callers(self._session, self._project_id, names, since)
+        keys = {calls.key for several in found.values() for calls in several}
+        called = await KeyService(self._session, self._project_id).names(keys)
+        return {
+            prompt: [Consumer(key, called.get(key, ""), count, last) for key, count, last in several]
+            for prompt, several in found.items()
+        }
 
     def in_state(self, state: State) -> Any:
-        live = select(DeploymentRow).where(*same(DeploymentRow), col(DeploymentRow.live).is_not(None))
+        """The condition of a list of artifacts."""
+        live = select(DeploymentRow).where(*_same(DeploymentRow), col(DeploymentRow.live).is_not(None))
         if state == "live":
             return live.exists()
         if state == "never_released":
-            released = select(ReleaseRow).where(*same(ReleaseRow), col(ReleaseRow.started_at).is_not(None))
+            released = select(ReleaseRow).where(*_same(ReleaseRow), col(ReleaseRow.started_at).is_not(None))
             return ~released.exists() & ~live.exists()
         if state == "live_unevaluated":
-            return _live_unevaluated()
-        said = select(LifeCycleRow).where(*same(LifeCycleRow))
+            content = col(ReleaseRow.pins)["prompt"].as_string()
+            unevaluated = select(DeploymentRow).join(ReleaseRow, _live_release()).where(*_same(DeploymentRow))
+            return unevaluated.where(~was_run(KIND, col(ReleaseRow.project_id), content)).exists()
+        said = select(LifeCycleRow).where(*_same(LifeCycleRow))
         if state == "retired":
             return said.where(col(LifeCycleRow.retired_at).is_not(None)).exists()
         return said.where(col(LifeCycleRow.sunset_on) <= self._clock().date()).exists()
 
-
-def _live_unevaluated() -> Any:
-    """Live somewhere with a content that no run used."""
-    used = exists().where(
-        col(ContentUseRow.project_id) == VersionRow.project_id,
-        col(ContentUseRow.kind) == KIND,
-        col(ContentUseRow.digest) == VersionRow.digest,
-        col(ContentUseRow.by) == "run",
-    )
-    return (
-        select(DeploymentRow)
-        .join(
-            ReleaseRow,
-            (col(ReleaseRow.project_id) == DeploymentRow.project_id) & (col(ReleaseRow.id) == DeploymentRow.live),
-        )
-        .join(
-            VersionRow,
-            (col(VersionRow.project_id) == ReleaseRow.project_id)
-            & (col(VersionRow.kind) == KIND)
-            & (col(VersionRow.name) == ReleaseRow.name)
-            & (col(VersionRow.number) == ReleaseRow.version),
-        )
-        .where(*same(DeploymentRow), ~used)
-        .exists()
-    )
+    def owned_by(self, owner: str) -> Any:
+        """The condition of a list: this is its owner, as said in the catalogue, else as the latest version declares."""
+        said = select(LifeCycleRow).where(*_same(LifeCycleRow), col(LifeCycleRow.owner).is_not(None))
+        return said.where(col(LifeCycleRow.owner) == owner).exists() | ((owner == OWNER) & ~said.exists())
 
 
-def same(table: Any) -> tuple[Any, ...]:
+def _live_release() -> Any:
+    return (col(ReleaseRow.project_id) == col(DeploymentRow.project_id)) & (col(ReleaseRow.id) == col(DeploymentRow.live))
+
+
+def _same(table: Any) -> tuple[Any, ...]:
     """The rows of a table about the artifact that is looked at."""
-    return col(table.project_id) == ArtifactRow.project_id, col(table.name) == ArtifactRow.name
+    return col(table.project_id) == PROJECT, col(table.name) == NAME

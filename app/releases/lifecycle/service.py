@@ -13,11 +13,13 @@ from app.kit.clock import Clock
 from app.kit.db import writing
 from app.kit.digests import digest
 from app.kit.errors import ConflictError, FieldError, GoneError, InvalidContentError, NotFoundError
-from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.kit.pages import Page
+from app.registry.catalogue import Catalogue, Search
+from app.registry.schemas import ArtifactRead
 from app.registry.service import Registry
-from app.registry.tables import ArtifactRow, LifeCycleRow
-from app.releases.lifecycle.facts import KIND, Facts, same
+from app.releases.lifecycle.facts import KIND, Facts
 from app.releases.lifecycle.schemas import CatalogueChange, CatalogueEntry, Retire, State
+from app.releases.tables import LifeCycleRow
 
 
 class LifeCycles:
@@ -29,29 +31,16 @@ class LifeCycles:
         self._facts = Facts(session, project_id, clock)
 
     async def entry(self, name: str) -> CatalogueEntry:
-        row = await self._registry.known(KIND, name)
-        return (await self._entries([row]))[0]
+        return (await self._entries([await Catalogue(self._registry).artifact(KIND, name)]))[0]
 
     async def page(
         self, state: State | None, owner: str | None, limit: int, cursor: str | None
     ) -> Page[CatalogueEntry]:
         """By name; with `state`, those that are in it."""
-        query = select(ArtifactRow).where(
-            col(ArtifactRow.project_id) == self._project_id,
-            col(ArtifactRow.kind) == KIND,
-            col(ArtifactRow.archived_at).is_(None),
-        )
-        if state is not None:
-            query = query.where(self._facts.in_state(state))
-        if owner is not None:
-            own = select(LifeCycleRow).where(*same(LifeCycleRow), col(LifeCycleRow.owner) == owner)
-            said = select(LifeCycleRow).where(*same(LifeCycleRow), col(LifeCycleRow.owner).is_not(None))
-            query = query.where(own.exists() | ((col(ArtifactRow.owner) == owner) & ~said.exists()))
-        if cursor is not None:
-            query = query.where(col(ArtifactRow.name) > decode_cursor(cursor, (str,))[0])
-        rows = list(await self._session.scalars(query.order_by(col(ArtifactRow.name)).limit(limit + 1)))
-        items = await self._entries(rows[:limit])
-        return Page(items, encode_cursor(items[-1].name) if len(rows) > limit else None)
+        conditions = [self._facts.in_state(state)] if state is not None else []
+        conditions += [self._facts.owned_by(owner)] if owner is not None else []
+        page = await Catalogue(self._registry).page(KIND, Search(), limit, cursor, conditions=conditions)
+        return Page(await self._entries(page.items), page.next_cursor)
 
     async def change(self, name: str, asked: CatalogueChange) -> CatalogueEntry:
         """Raises `InvalidContentError` for a successor that is unknown, retired, or the prompt itself."""
@@ -131,7 +120,7 @@ class LifeCycles:
         )
         record(self._session, change)
 
-    async def _entries(self, rows: Sequence[ArtifactRow]) -> list[CatalogueEntry]:
+    async def _entries(self, rows: Sequence[ArtifactRead]) -> list[CatalogueEntry]:
         names = [row.name for row in rows]
         query = select(LifeCycleRow).where(
             col(LifeCycleRow.project_id) == self._project_id, col(LifeCycleRow.name).in_(names)
@@ -159,7 +148,7 @@ class LifeCycles:
             entries.append(
                 CatalogueEntry(
                     name=row.name,
-                    version=row.latest,
+                    version=row.version,
                     description=row.description,
                     owner=(own.owner if own is not None and own.owner else None) or row.owner,
                     purpose="" if own is None else own.purpose,
