@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -94,7 +94,9 @@ class Facts:
 
 
 def _live_release() -> Any:
-    return (col(ReleaseRow.project_id) == col(DeploymentRow.project_id)) & (col(ReleaseRow.id) == col(DeploymentRow.live))
+    return and_(
+        col(ReleaseRow.project_id) == col(DeploymentRow.project_id), col(ReleaseRow.id) == col(DeploymentRow.live)
+    )
 
 
 def _same(table: Any) -> tuple[Any, ...]:
