@@ -90,7 +90,8 @@ class Facts:
     def owned_by(self, owner: str) -> Any:
         """The condition of a list: this is its owner, as said in the catalogue, else as the latest version declares."""
         said = select(LifeCycleRow).where(*_same(LifeCycleRow), col(LifeCycleRow.owner).is_not(None))
-        return said.where(col(LifeCycleRow.owner) == owner).exists() | ((owner == OWNER) & ~said.exists())
+        declared = and_(OWNER.in_([owner]), ~said.exists())
+        return or_(said.where(col(LifeCycleRow.owner) == owner).exists(), declared)
 
 
 def _live_release() -> Any:
