@@ -87,7 +87,7 @@ async def test_ten_thousand_votes_of_one_key_on_one_answer_are_one_vote(people: 
         ("score", 1.01, 422),
         ("score", -0.01, 422),
         ("minutes", 1e10, 422),
-        ("minutes", 10**400, 422),
+        ("minutes", 10**400, 400),
         ("thumbs", "up", 400),
         ("thumbs", None, 400),
     ],
