@@ -43,6 +43,7 @@ class Executor:
     async def chunk(self, run: ActiveRun, cells: Sequence[Cell]) -> None:
         """Brings the cells to their ends. A key that another chunk asks about is not asked here, whatever run it is of."""
         mine: dict[str, list[Cell]] = {}
+        own: dict[str, asyncio.Future[Answer]] = {}
         theirs: dict[Cell, asyncio.Future[Answer]] = {}
         loop = asyncio.get_running_loop()
         for cell in cells:
@@ -53,17 +54,22 @@ class Executor:
                 theirs[cell] = asked
             else:
                 # Before the database is read: what is not there then is asked by nobody else.
-                self._asked[run.project_id, key] = asked = loop.create_future()
-                asked.add_done_callback(_seen)
+                self._asked[run.project_id, key] = own[key] = loop.create_future()
+                own[key].add_done_callback(_seen)
                 mine[key] = [cell]
         try:
-            await self._execute(run, mine, theirs)
+            await self._execute(run, mine, own, theirs)
         finally:
-            for key in mine:
-                self._unasked((run.project_id, key))
+            for key, asked in own.items():
+                if not asked.done():  # what was answered is asked about until it is stored
+                    self._unasked((run.project_id, key), asked)
 
     async def _execute(
-        self, run: ActiveRun, mine: dict[str, list[Cell]], theirs: dict[Cell, "asyncio.Future[Answer]"]
+        self,
+        run: ActiveRun,
+        mine: dict[str, list[Cell]],
+        own: dict[str, "asyncio.Future[Answer]"],
+        theirs: dict[Cell, "asyncio.Future[Answer]"],
     ) -> None:
         cases = {cell.case_no for cells in (*mine.values(), theirs) for cell in cells}
         async with self._sessions() as session:
@@ -73,7 +79,7 @@ class Executor:
             lacking = {key for key in known for cell in mine[key] if len(scores[cell]) < len(run.live.metrics)}
             answers = await store.answers(session, run.project_id, lacking)
         for key in known:
-            self._unasked((run.project_id, key))  # whoever waits for it reads it as we did
+            self._unasked((run.project_id, key), own[key])  # whoever waits for it reads it as we did
         async with asyncio.TaskGroup() as group:
             for key, cells in mine.items():
                 if (found := known.get(key)) is not None:
@@ -86,7 +92,7 @@ class Executor:
                         else:
                             group.create_task(self._end(run, ended))
                     continue
-                asked = self._asked[run.project_id, key]
+                asked = own[key]
                 group.create_task(self._ask(run, cells[0], key, items[cells[0].case_no], asked))
                 for cell in cells[1:]:
                     group.create_task(self._follow(run, cell, key, items[cell.case_no], asked))
@@ -133,13 +139,13 @@ class Executor:
         finally:
             if not asked.done() or asked.exception() is not None:
                 room.leave()
-                self._unasked(place)
+                self._unasked(place, asked)
         if asked.cancelled() or asked.exception() is not None:
             return
 
         def stored() -> None:
             room.leave()
-            self._unasked(place)
+            self._unasked(place, asked)
 
         ended = Ended(cell, key, asked.result().status, asked.result(), True, {}, item=item, stored=stored)
         if run.live.judges:
@@ -234,10 +240,11 @@ class Executor:
         await room.acquire()
         return _Room(room)
 
-    def _unasked(self, place: Place) -> None:
-        """A key that nobody asks about any more."""
-        asked = self._asked.pop(place, None)
-        if asked is not None and not asked.done():
+    def _unasked(self, place: Place, asked: "asyncio.Future[Answer]") -> None:
+        """Who asked about a key asks no more. Somebody else may be asking about it by now, and goes on."""
+        if self._asked.get(place) is asked:
+            del self._asked[place]
+        if not asked.done():
             asked.cancel()
 
 

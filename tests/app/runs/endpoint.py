@@ -31,11 +31,13 @@ def unauthorised(_body: Body) -> bytes:
 
 
 class Endpoint:
-    """`answer` and `latency_s` may be changed while it runs. `asked` counts requests by their last message."""
+    """`answer` and the latencies may be changed while it runs: `latency_s` is for all, `slow` for single questions. `asked`
+    counts requests by their last message."""
 
     def __init__(self, base_url: str, answer: Answer, latency_s: float) -> None:
         self.base_url, self.answer, self.latency_s = base_url, answer, latency_s
         self.asked: Counter[str] = Counter()
+        self.slow: dict[str, float] = {}
         self.in_flight = self.most_in_flight = 0
         self.began: list[float] = []
         self._came = asyncio.Condition()
@@ -70,7 +72,7 @@ class Endpoint:
                     self._came.notify_all()
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
                 try:
-                    await asyncio.sleep(self.latency_s)
+                    await asyncio.sleep(self.slow.get(question_of(body), self.latency_s))
                 finally:
                     self.in_flight -= 1
                 answer = self.answer(body)

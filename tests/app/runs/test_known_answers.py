@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.app.runs.conftest import EXACT, Project, cells, variant
-from tests.app.runs.endpoint import Endpoint
+from tests.app.runs.endpoint import Endpoint, echo, question_of, unauthorised
 
 LENGTH = {"use": "length", "args": {"unit": "chars"}}
 
@@ -80,6 +80,25 @@ async def test_two_runs_at_once_pay_once(sqlite_project: Project, asked: Endpoin
     both = await asyncio.gather(sqlite_project.run(), sqlite_project.run())
     assert set(asked.asked.values()) == {1}
     assert [sum(run["cells"][name] for run in both) for name in ("answered", "cached")] == [40, 40]
+
+
+async def test_what_one_run_lost_another_asks_again_and_is_not_stopped_by_the_first_one_s_end(
+    sqlite_project: Project, asked: Endpoint
+) -> None:
+    """The first run asks about both; it loses one at once and waits for the other. The second asks about the lost one again,
+    and is still waiting when the first one is done."""
+    await sqlite_project.suite(asked, 2)
+    asked.slow = {"question 0": 1.0}
+    asked.answer = lambda body: unauthorised(body) if question_of(body) == "question 1" else echo(body)
+    first = await sqlite_project.begin()
+    async with asyncio.timeout(10):
+        while (await sqlite_project.get(f"/api/v1/runs/{first}"))["cells"]["errored"] == 0:
+            await asyncio.sleep(0.05)
+    asked.answer = echo
+    asked.slow["question 1"] = 2.0
+    second = await sqlite_project.run(wait=20)
+    assert cells(second) == {"cached": 1, "answered": 1}
+    assert asked.asked == {"question 0": 1, "question 1": 2}
 
 
 async def test_a_smaller_sample_is_part_of_a_larger_one(sqlite_project: Project, asked: Endpoint) -> None:

@@ -102,3 +102,43 @@ async def test_a_queue_that_was_never_used_holds_no_library() -> None:
     queue = InProcessQueue()
     queue.start(lambda _job: asyncio.sleep(0))
     await queue.close()
+
+
+async def test_no_job_is_lost_however_many_are_put_in_at_once() -> None:
+    """A job may have begun before the one who put it in knows its number."""
+    queue, done = InProcessQueue(), []
+
+    async def work(given: Job) -> None:
+        done.append((given.run_id, given.cells[0][1]))
+
+    queue.start(work)
+    runs, jobs = 40, 25
+
+    async def put(run: str) -> None:
+        for n in range(jobs):
+            await queue.enqueue(f"lane {n % 3}", [job(run, n)])
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(put(f"run {n}") for n in range(runs)))
+    await until(lambda: len(done) == runs * jobs)
+    assert len(set(done)) == runs * jobs
+    await queue.close()
+
+
+async def test_what_is_cancelled_is_not_begun_and_begins_when_it_is_put_in_again() -> None:
+    queue, release, began = InProcessQueue(), asyncio.Event(), []
+
+    async def work(given: Job) -> None:
+        began.append(given.cells[0][1])
+        await release.wait()
+
+    queue.start(work)
+    await queue.enqueue("lane", [job("run", n) for n in range(JOBS_PER_LANE + 5)])
+    await until(lambda: len(began) == JOBS_PER_LANE)
+    await queue.cancel("run")
+    release.set()
+    await queue.enqueue("lane", [job("run", 100)])
+    await until(lambda: 100 in began)
+    await asyncio.sleep(0.1)
+    assert began == [*range(JOBS_PER_LANE), 100]
+    await queue.close()
