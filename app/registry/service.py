@@ -129,8 +129,9 @@ class Registry:
 
     async def _referred(self, pinned: dict[str, Artifact], by_digest: ByDigest) -> dict[str, Any]:
         """The contents that a content refers to, prompts with their own fragments in their places."""
+        known: dict[tuple[str, int], Any] = {}
         return {
-            where: await expanded(part, by_digest, 1) if part.kind == "prompt" else part.content
+            where: await expanded(part, by_digest, 1, known) if part.kind == "prompt" else part.content
             for where, part in pinned.items()
         }
 
