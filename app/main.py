@@ -192,6 +192,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     settings: Settings = state.settings
     async with AsyncExitStack() as stack:
         stack.push_async_callback(state.engine.dispose)
+        stack.push_async_callback(state.versions.close)
         if settings.database_url.startswith("sqlite"):
             _sqlite_folder(settings.database_url)
             await runner.upgrade(state.engine)

@@ -248,7 +248,7 @@ class Registry:
         row = await self.known(kind, name)
         row.archived_at = row.archived_at or self._clock()
         await self._session.flush()
-        self.note("archived", kind, name, row.digest, None, reason)
+        self.note("archived", kind, row.name, row.digest, None, reason)
 
     # Inside
 
