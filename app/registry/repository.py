@@ -163,6 +163,8 @@ class Repository:
 
     async def aliased(self, kind: str, alias: str) -> str | None:
         """The name of the artifact that has this alias."""
+        if "\x00" in alias:  # which PostgreSQL does not even compare
+            return None
         query = select(col(AliasRow.name)).where(*self._of(AliasRow, kind), col(AliasRow.alias) == alias)
         return await self.session.scalar(query)
 
