@@ -1,5 +1,6 @@
 """A prompt's life as a whole: whose it is, who calls it, and what happens when it ends."""
 
+import asyncio
 from typing import Any
 
 import httpx2
@@ -183,3 +184,44 @@ async def test_what_no_database_can_hold_is_refused_by_the_catalogue(door: Door)
     await put(door, 422, successor="a\0b")
     assert (await door.client.get("/api/v1/prompts/a%00b/catalogue")).status_code == 404
     assert (await door.get("/catalogue", 400, cursor="WyJhXHUwMDAwIl0"))["errors"][0]["pointer"] == "/cursor"
+
+
+@on_both
+async def test_a_version_is_not_deleted_under_a_release_that_begins(door: Door) -> None:
+    """Both at once, many times, while another version has the same content: never a release of a version that is gone."""
+    await door.build()
+    names = [f"p{number}" for number in range(8)]
+    for name in names:
+        for text in ("{{ question }}", "other {{ question }}", "{{ question }}", "last {{ question }}"):
+            await door.prompt(text, name)
+    await door.environment(prompts={name: {"suites": ["checks"], "policy": "strict"} for name in names})
+    for name in names:
+        body = {"environment": "production", "prompt": f"{name}@1", "endpoint": "good"}
+        began, deleted = await asyncio.gather(
+            door.client.post("/api/v1/releases", json=body),
+            door.client.delete(f"/api/v1/prompts/{name}/versions/1"),
+        )
+        assert began.status_code in (201, 202, 409, 422), began.text
+        assert (began.status_code < 300) != (deleted.status_code == 204), (began.text, deleted.text)
+
+
+async def test_what_a_release_was_judged_by_is_not_deleted(door: Door) -> None:
+    await door.build()
+    release = await door.release()
+    await door.policy(confidence={"pass": 0.9})
+    await door.suite(repeats=2)
+    for kind, name in (("suites", "checks"), ("gate-policies", "strict")):
+        refused = await door.client.delete(f"/api/v1/{kind}/{name}/versions/1")
+        assert refused.status_code == 409, refused.text
+        assert f"release {release['id']}" in [error["detail"] for error in refused.json()["errors"]]
+
+
+@on_both
+async def test_the_label_of_an_environment_is_fetched_where_a_release_has_put_it(door: Door) -> None:
+    await door.build()
+    assert await door.label() is None
+    await door.release()
+    assert await door.label() == 1
+    await door.prompt("Please: {{ question }}")
+    await door.release("alike")
+    assert await door.label() == 2
