@@ -63,6 +63,8 @@ def fill_0008(connection: Connection) -> None:
     fill(
         connection, "release", **p, id="rel_1", name="ask", version=1, pins=pins, evidence=shown, verdicts=[], steps=[]
     )
+    record = {"candidate": "run_00007/c1"}
+    fill(connection, "gate_verdict", **p, id="ver_1", policy=D["policy"], record=record)
     fill(connection, "api_key", **p, id="k1", role="admin", name="first")
 
 
@@ -102,7 +104,9 @@ async def test_what_was_there_before_the_catalogue_is_in_it_and_goes_back(databa
             of_release = [("endpoint", "end"), ("gate_policy", "policy"), *of_run[2:]]
             assert used == [
                 *[("release", kind, D[name], 1) for kind, name in of_release],
-                *[("run", kind, D[name], 1_200) for kind, name in of_run],
+                *[("run", kind, D[name], 1_200) for kind, name in of_run[:2]],
+                ("run", "gate_policy", D["policy"], 1),
+                *[("run", kind, D[name], 1_200) for kind, name in of_run[2:]],
             ]
             differing = await done(_differences)
             assert differing == []

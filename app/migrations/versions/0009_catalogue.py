@@ -113,6 +113,7 @@ def _note_uses() -> None:
             "release": _columns(
                 project_id=PROJECT, id=PROJECT, pins=json_type, evidence=json_type, created_at=UTCDateTime
             ),
+            "gate_verdict": _columns(project_id=PROJECT, policy=sa.String, record=json_type, created_at=UTCDateTime),
             "reference": _columns(
                 project_id=PROJECT, kind=sa.String, digest=sa.String, to_kind=sa.String, to_digest=sa.String
             ),
@@ -133,6 +134,10 @@ def _note_uses() -> None:
                     seen.add(content)
                     waiting += below.get(content, [])
                     uses[(*content, by, identifier)] = at
+    for project, policy, record, at in connection.execute(sa.select(rows["gate_verdict"])):
+        run = str(record.get("candidate", "")).partition("/")[0]
+        if (project, "gate_policy", policy) in known and run.startswith("run_"):
+            uses[(project, "gate_policy", policy, "run", run)] = at
     columns = ("project_id", "kind", "digest", "by", "by_id", "at")
     target = sa.table("content_use", *(sa.column(c, UTCDateTime() if c == "at" else None) for c in columns))
     if uses:
