@@ -18,7 +18,7 @@ from app.access import controller as access
 from app.access import projects_controller as projects
 from app.access.authenticator import Authenticator
 from app.access.guard import check_permissions, provide_caller, require_permission
-from app.access.idempotency import Idempotency
+from app.access.idempotency import MAX_REQUEST, Idempotency
 from app.access.rates import UNMETERED, RateLimit, Rates
 from app.access.roles import PUBLIC
 from app.access.service import ensure_admin_key
@@ -85,7 +85,6 @@ __all__ = [
 ]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MAX_BODY = 256 * 1024 * 1024
 
 
 @get("/health/live", opt={"permission": PUBLIC, UNMETERED: True}, operation_id="live", tags=["Health"])
@@ -129,7 +128,7 @@ def create_app(
         openapi_config=openapi.config(),
         lifespan=[_lifespan],
         state=state,
-        request_max_body_size=MAX_BODY,
+        request_max_body_size=MAX_REQUEST,
         logging_config=None,
         debug=False,
     )
@@ -192,6 +191,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     settings: Settings = state.settings
     async with AsyncExitStack() as stack:
         stack.push_async_callback(state.engine.dispose)
+        stack.push_async_callback(state.versions.close)
         if settings.database_url.startswith("sqlite"):
             _sqlite_folder(settings.database_url)
             await runner.upgrade(state.engine)

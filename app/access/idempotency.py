@@ -20,7 +20,7 @@ from sqlmodel import Field, col
 
 from app.kit.clock import Clock
 from app.kit.db import Sessions, Table, UTCDateTime, batched_by_variables, writing
-from app.kit.errors import BadRequestError, ConflictError, InvalidContentError
+from app.kit.errors import BadRequestError, ConflictError, InvalidContentError, TooLargeError
 
 KEPT = timedelta(hours=24)
 IN_FLIGHT = timedelta(minutes=15)
@@ -34,6 +34,8 @@ UNKEPT = "unkept"
 """The route option of answers that hold a secret: a kept answer would be a kept secret."""
 MAX_KEY = 255
 MAX_BODY = 4 * 1024 * 1024
+"""Larger answers are not kept."""
+MAX_REQUEST = 256 * 1024 * 1024
 
 
 class IdempotentRequest(Table, table=True):
@@ -66,6 +68,8 @@ class Idempotency(ASGIMiddleware):
         # Every use needs a valid key of ours, so that nobody can read another caller's kept answers.
         caller = await state.authenticator.caller((headers.get(b"authorization") or b"").decode("latin-1"))
         body = await _whole_body(receive)
+        if body is None:
+            return None
         path = scope["path"].encode() + b"?" + scope["query_string"]
         fingerprint = hashlib.sha256(path + b"\0" + body).hexdigest()
         key = hashlib.sha256(b"\0".join((caller.key_id.encode(), given))).hexdigest()
@@ -199,13 +203,21 @@ class _Capture:
             await self._send(message)
 
 
-async def _whole_body(receive: Receive) -> bytes:
+async def _whole_body(receive: Receive) -> bytes | None:
+    """None when the client went away before all of it was there: half a request is none, and its key stays free.
+
+    Raises `TooLargeError`, before more than that is held.
+    """
     parts: list[bytes] = []
+    size = 0
     while True:
         message: Any = await receive()
         if message["type"] != "http.request":
-            return b"".join(parts)
+            return None
         parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_REQUEST:
+            raise TooLargeError(f"a request has at most {MAX_REQUEST:,} bytes")
         if not message.get("more_body", False):
             return b"".join(parts)
 

@@ -3,6 +3,7 @@
 import re
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -57,11 +58,15 @@ class ProjectService:
         checked_title(new.name)
         project_id = _checked_id(new)
         await writing(self._session)
+        taken = ConflictError.at("/id", f"there is a project {project_id!r} already; give this one another id")
         if project_id == DEFAULT_PROJECT or await self._session.get(ProjectRow, project_id) is not None:
-            raise ConflictError.at("/id", f"there is a project {project_id!r} already; give this one another id")
+            raise taken
         row = ProjectRow(id=project_id, name=new.name, created_at=self._clock(), created_by=self._caller.actor)
         self._session.add(row)
-        await self._session.flush()
+        try:
+            await self._session.flush()
+        except IntegrityError as error:  # made by somebody else since it was looked for
+            raise taken from error
         self._note("created", project_id, {"name": new.name})
         service = KeyService(self._session, project_id, self._clock, self._caller.actor)
         key = await service.create(KeyCreate("admin", "first admin key"), up_to=self._caller.clearance)

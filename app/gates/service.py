@@ -22,6 +22,7 @@ from app.kit.errors import InvalidContentError, NotFoundError
 from app.kit.ids import new_id
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.kinds.gate_policy import GatePolicy, Stage
+from app.registry.lineage import Lineage
 from app.registry.service import Artifact, Registry
 from app.runs.compare import RunEvidence
 from app.runs.service import Runs
@@ -75,6 +76,9 @@ class Gates:
         record = self._record(verdict, policy, asked, evidence, schedule, trouble)
         self._session.add(self._row(record, policy, evidence, schedule))
         await self._session.flush()
+        run = asked.candidate.partition("/")[0]
+        lineage = Lineage(self._registry.repository)
+        await lineage.note_use("run", run, [("gate_policy", policy.digest)], self._clock())
         self._note(record)
         return record
 

@@ -1,6 +1,7 @@
 """Keyset pages: `?limit=&cursor=` in, `{items, next_cursor}` out."""
 
 import base64
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -43,7 +44,10 @@ def decode_cursor(cursor: str, types: tuple[type, ...]) -> list[Any]:
 
 
 def _bindable(part: Any) -> Any:
-    """Raises `ValueError` for what no sort key of ours is and no database takes: integers past 64 bits, NUL in text."""
+    """Raises `ValueError` for what no sort key of ours is and no database takes: integers past 64 bits, NUL in text, times
+    without a zone or at the edges of the calendar, which may have no moment in UTC."""
+    if isinstance(part, datetime) and (part.tzinfo is None or not 1 < part.year < 9999):
+        raise ValueError(part)
     if isinstance(part, int) and not -(2**63) <= part < 2**63:
         raise ValueError(part)
     if isinstance(part, str) and "\x00" in part:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import minijinja
@@ -97,18 +98,32 @@ def render(source: str, variables: Mapping[str, Any]) -> str:
 def insert(source: str, texts: Mapping[str, str]) -> str:
     """`source` with each bare `{{ name }}` of `texts` replaced by that text, which is template source itself.
 
-    Raises `TemplateError` where such a name is used in another way than alone, and for all that `check` refuses.
+    Raises `TemplateError` where such a name is used in another way than alone, where a loop or a brace beside it would change
+    what the text means, and for all that `check` refuses.
     """
     scan, pieces, position = _Scan(source), [], 0
+    used: set[str] = set()
     for start, end, name in scan.bare:
         if name in texts:
             pieces += [source[position:start], texts[name]]
             position = end
-    rest = source[position:]
-    outside = "".join([*pieces[::2], rest])
-    if misused := sorted(check(outside) & set(texts)):
+            used.add(name)
+    pieces.append(source[position:])
+    if misused := sorted(check("".join(pieces[::2])) & set(texts)):
         raise TemplateError(f"the fragment {misused[0]!r} stands alone: write {{{{ {misused[0]} }}}}")
-    result = "".join([*pieces, rest])
+    if sum(map(len, pieces)) > MAX_SOURCE:  # before they are joined: a few bytes may stand for gigabytes
+        raise TemplateError(f"a template with its fragments in their places has at most {MAX_SOURCE} characters")
+    for name in sorted(used):
+        if taken := sorted(scan.targets & {name, *check(texts[name])}):
+            raise TemplateError(
+                f"a loop gives {taken[0]!r} a value, which the fragment {name!r} needs; rename it there"
+            )
+    before = ""
+    for piece in pieces:
+        if before.endswith("{") and piece[:1] in ("{", "%", "#"):
+            raise TemplateError("a brace beside a fragment would begin a tag; put something between them")
+        before = piece or before
+    result = "".join(pieces)
     check(result)
     return result
 
@@ -156,6 +171,8 @@ class _Scan:
         self.text_bytes = 0
         self.bare: list[tuple[int, int, str]] = []
         """Where a tag begins and ends that shows one variable and nothing else, and the variable's name."""
+        self.targets: set[str] = set()
+        """The names that loops give values."""
         output: list[str] = []
         parts: list[tuple[str, str | None]] | None = []
         position, trims = 0, False
@@ -223,6 +240,9 @@ class _Scan:
         keyword = tokens.pop(0)[1] if statement else None
         self._expression(tokens, keyword)
         self._loops += {"for": 1, "endfor": -1}.get(keyword or "", 0)
+        if keyword == "for":
+            named = takewhile(lambda token: token[1] != "in", tokens)
+            self.targets |= {"loop", *(text for kind, text, _ in named if kind == "name")}
         bare = not statement and len(tokens) == 1 and tokens[0][0] == "name" and tokens[0][1] not in _KEYWORDS
         return position, tokens[0][1] if bare else None
 

@@ -8,8 +8,10 @@ from sqlalchemy import exists, func, select, tuple_
 from sqlmodel import col
 
 from app.kit.db import batched_by_variables, insert_rows
+from app.kit.errors import ConflictError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.kinds import kinds
+from app.registry.names import parse_ref
 from app.registry.repository import Repository
 from app.registry.schemas import Artifact, Dependency, Dependent, Use, Users
 from app.registry.tables import ContentRow, ContentUseRow, EnvironmentRow, ReferenceRow, VersionRow
@@ -27,17 +29,23 @@ class Lineage:
         self._project_id = repository.project_id
 
     async def note_use(self, by: User, by_id: str, roots: Iterable[tuple[str, str | None]], at: datetime) -> None:
-        """Writes down that a run or a release used these contents, and all that they refer to. For the rooms above."""
-        nodes = {(kind, digest) for kind, digest in roots if digest is not None}
-        waiting = set(nodes)
+        """Writes down that a run or a release used these contents, and all that they refer to. For the rooms above.
+
+        From here to the end of the transaction none of them is deleted. Raises `ConflictError` when one was, since it was read.
+        """
+        asked = {(kind, digest) for kind, digest in roots if digest is not None}
+        nodes, waiting = set(asked), set(asked)
         while waiting:
             rows = [row for some in _by_kind(waiting) for row in await self._references(*some)]
             waiting = {(row.to_kind, row.to_digest) for row in rows} - nodes
             nodes |= waiting
+        held = {(kind, digest) for kind, some in _by_kind(nodes) for digest in await self._held(kind, some)}
+        if gone := sorted(asked - held):
+            words = kinds()[gone[0][0]].words
+            raise ConflictError(f"the {words} {gone[0][1]} was deleted just now; name a version that is there")
         rows_of_use = [
             {"project_id": self._project_id, "kind": kind, "digest": digest, "by": by, "by_id": by_id, "at": at}
-            for kind, some in _by_kind(nodes)
-            for digest in await self._kept(kind, some)
+            for kind, digest in sorted(held)
         ]
         await insert_rows(self._session, ContentUseRow, rows_of_use, ignore_existing=True)
 
@@ -159,6 +167,19 @@ class Lineage:
                 found.append(row.name)
         return sorted(found)
 
+    async def asked_for(self, artifact: Artifact) -> list[str]:
+        """The environments whose rules ask for exactly this version of a suite or policy, by its number or digest."""
+        found: list[str] = []
+        if artifact.kind not in ("suite", "gate_policy"):
+            return found
+        query = select(EnvironmentRow).where(col(EnvironmentRow.project_id) == self._project_id)
+        for row in await self._session.scalars(query):
+            for needs in row.rules.get("prompts", {}).values():
+                refs = needs.get("suites", []) if artifact.kind == "suite" else [needs.get("policy") or ""]
+                if any(_is_exactly(ref, artifact) for ref in refs) and row.name not in found:
+                    found.append(row.name)
+        return sorted(found)
+
     async def _references(self, kind: str, digests: list[str]) -> list[ReferenceRow]:
         query = select(ReferenceRow).where(
             col(ReferenceRow.project_id) == self._project_id,
@@ -167,12 +188,14 @@ class Lineage:
         )
         return list(await self._session.scalars(query))
 
-    async def _kept(self, kind: str, digests: list[str]) -> list[str]:
+    async def _held(self, kind: str, digests: list[str]) -> list[str]:
+        """Those that are there, and now stay until this transaction ends: on PostgreSQL who deletes one waits for that."""
         query = select(col(ContentRow.digest)).where(
             col(ContentRow.project_id) == self._project_id,
             col(ContentRow.kind) == kind,
             col(ContentRow.digest).in_(digests),
         )
+        query = query.order_by(col(ContentRow.digest)).with_for_update(read=True, key_share=True)
         return list(await self._session.scalars(query))
 
     async def _versions(self, nodes: set[Node]) -> dict[Node, list[VersionRow]]:
@@ -197,6 +220,16 @@ def was_run(kind: str, project: Any, digest: Any) -> Any:
         col(ContentUseRow.digest) == digest,
         col(ContentUseRow.by) == "run",
     )
+
+
+def _is_exactly(ref: str, artifact: Artifact) -> bool:
+    try:
+        parsed = parse_ref(ref)
+    except ValueError:
+        return False
+    if parsed.name != artifact.name:
+        return False
+    return parsed.number == artifact.number or (parsed.digest is not None and artifact.digest.startswith(parsed.digest))
 
 
 def _by_kind(nodes: Iterable[Node]) -> list[tuple[str, list[str]]]:

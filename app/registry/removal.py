@@ -32,13 +32,13 @@ class Removal:
         """
         await self._repository.lock()
         row = await self._registry.known(kind, name)
-        labels = await self._repository.labels(kind, name)
+        labels = await self._repository.labels(kind, row.name)
         held = sorted(set(labels) & await self._registry.labels.protected(kind))
         if held:
-            detail = f"{name!r} carries {', '.join(held)}, which a release alone moves: release something else there, or retire it"
+            detail = f"{row.name!r} carries {', '.join(held)}, which a release alone moves: release something else there, or retire it"
             raise LabelProtectedError(detail, [FieldError("/name", detail)])
         if row.archived_at is None:
-            await self._registry.archive(kind, name, reason)
+            await self._registry.archive(kind, row.name, reason)
 
     async def restore(self, kind: str, name: str, reason: str) -> None:
         """Brings an archived name back into use."""
@@ -47,7 +47,7 @@ class Removal:
         if row.archived_at is not None:
             row.archived_at = None
             await self._repository.session.flush()
-            self._registry.note("unarchived", kind, name, None, row.digest, reason)
+            self._registry.note("unarchived", kind, row.name, None, row.digest, reason)
 
     async def delete_version(self, kind: str, name: str, ref: str, reason: str) -> None:
         """Deletes a version that was a mistake. Its number is never given again.
@@ -63,20 +63,19 @@ class Removal:
                 f"{name}@{version.version} is the latest version: make another one first, or archive the name "
                 f"(DELETE /api/v1/{version.kind}/<name>)"
             )
-        artifact = await self._registry.resolve(kind, f"{name}@{version.version}")
-        if refers := await self._referring(artifact, version.labels):
-            more = f" and {len(refers) - 3} more" if len(refers) > 3 else ""
-            detail = f"{name}@{version.version} stays: {', '.join(refers[:3])}{more} refer to it"
-            raise InUseError(detail, [FieldError("", who) for who in refers[:SHOWN]])
+        artifact = await self._registry.resolve(kind, f"{row.name}@{version.version}")
+        await self._require_unused(artifact, version.labels)
         session, project_id = self._repository.session, self._repository.project_id
         await session.execute(
             delete(VersionRow).where(
                 col(VersionRow.project_id) == project_id,
                 col(VersionRow.kind) == kind,
-                col(VersionRow.name) == name,
+                col(VersionRow.name) == row.name,
                 col(VersionRow.number) == version.version,
             )
         )
+        # Whoever held the version while it was to go has ended its transaction by now, and may have begun to use it.
+        await self._require_unused(artifact, ())
         if not await self._still_held(kind, version.digest):
             try:
                 for table in (ReferenceRow, ContentRow):
@@ -89,7 +88,13 @@ class Removal:
                     )
             except IntegrityError as error:  # a run or release that began while this was looked at
                 raise InUseError(f"{name}@{version.version} stays: something began to use it just now") from error
-        self._registry.note("version_deleted", kind, name, version.digest, None, reason, number=version.version)
+        self._registry.note("version_deleted", kind, row.name, version.digest, None, reason, number=version.version)
+
+    async def _require_unused(self, artifact: Artifact, labels: Sequence[str]) -> None:
+        if refers := await self._referring(artifact, labels):
+            more = f" and {len(refers) - 3} more" if len(refers) > 3 else ""
+            detail = f"{artifact.ref} stays: {', '.join(refers[:3])}{more} refer to it"
+            raise InUseError(detail, [FieldError("", who) for who in refers[:SHOWN]])
 
     async def _referring(self, artifact: Artifact, labels: Sequence[str]) -> list[str]:
         lineage = Lineage(self._repository)
@@ -99,7 +104,7 @@ class Removal:
             found += [f"{words} {identifier}" for identifier in use.newest]
         dependents = await lineage.dependents(artifact, SHOWN, None)
         found += [f"{d.kind} {d.name}@{d.version}" for d in dependents.items]
-        return found
+        return found + [f"environment {name}" for name in await lineage.asked_for(artifact)]
 
     async def _still_held(self, kind: str, digest: str) -> bool:
         """Whether another version, or a draft, is this content or refers to it."""

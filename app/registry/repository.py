@@ -108,6 +108,12 @@ class Repository:
         found = (await self.session.execute(query)).first()
         return None if found is None else (found[0], found[1])
 
+    async def hold_version(self, kind: str, name: str, number: int) -> bool:
+        """Whether a version is there; if so, nobody deletes it before this transaction ends."""
+        query = select(col(VersionRow.number)).where(*self._named(VersionRow, kind, name))
+        query = query.where(col(VersionRow.number) == number).with_for_update(read=True, key_share=True)
+        return await self.session.scalar(query) is not None
+
     async def versions_by_digest(self, kind: str, name: str, prefix: str) -> list[tuple[VersionRow, ContentRow]]:
         """Versions of a name whose digest starts so, newest first."""
         query = self._versions(kind, name).where(*_starts(VersionRow, prefix)).order_by(col(VersionRow.number).desc())
@@ -178,6 +184,8 @@ class Repository:
 
     async def aliased(self, kind: str, alias: str) -> str | None:
         """The name of the artifact that has this alias."""
+        if "\x00" in alias:  # which PostgreSQL does not even compare
+            return None
         query = select(col(AliasRow.name)).where(*self._of(AliasRow, kind), col(AliasRow.alias) == alias)
         return await self.session.scalar(query)
 

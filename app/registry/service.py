@@ -129,8 +129,9 @@ class Registry:
 
     async def _referred(self, pinned: dict[str, Artifact], by_digest: ByDigest) -> dict[str, Any]:
         """The contents that a content refers to, prompts with their own fragments in their places."""
+        known: dict[tuple[str, int], Any] = {}
         return {
-            where: await expanded(part, by_digest, 1) if part.kind == "prompt" else part.content
+            where: await expanded(part, by_digest, 1, known) if part.kind == "prompt" else part.content
             for where, part in pinned.items()
         }
 
@@ -247,7 +248,7 @@ class Registry:
         row = await self.known(kind, name)
         row.archived_at = row.archived_at or self._clock()
         await self._session.flush()
-        self.note("archived", kind, name, row.digest, None, reason)
+        self.note("archived", kind, row.name, row.digest, None, reason)
 
     # Inside
 

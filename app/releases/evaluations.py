@@ -14,9 +14,11 @@ from sqlmodel import col
 from app.access.schemas import Caller
 from app.gates.outcome import HELD, PASS, UNFINISHED
 from app.kit.clock import Clock
-from app.kit.db import Sessions
+from app.kit.db import Sessions, writing
 from app.kit.errors import DomainError, InvalidContentError
 from app.registry.environments import Environments, Rules
+from app.registry.lineage import Lineage
+from app.registry.repository import Repository as Contents
 from app.registry.service import Registry
 from app.releases import evidence
 from app.releases.deployments import Deployments
@@ -151,8 +153,12 @@ class Evaluations:
     async def _outcome(self, row: ReleaseRow, baseline: str | None) -> tuple[Outcome, dict[str, str]]:
         """What the gate says, and the digests of what it judged by; whatever goes wrong is no pass."""
         try:
-            async with self._sessions() as session:
+            async with self._sessions.begin() as session:
+                await writing(session)
                 _, asked = await self.asked(session, row)
+                used = [(part.kind, part.digest) for demand in asked for part in (demand.suite, demand.policy)]
+                lineage = Lineage(Contents(session, row.project_id))
+                await lineage.note_use("release", row.id, used, self._clock())
                 live = None if baseline is None else await Repository(session, row.project_id).release(baseline)
             evaluation = Evaluation(self._sessions, self._runs, self._clock, row, live)
             return await evaluation.run(asked, {}), evidence.pins_of(asked)

@@ -13,7 +13,7 @@ from app.feedback.service import Feedback
 from app.gates.outcome import HELD, PASS
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
-from app.kit.errors import ForbiddenError, InvalidContentError, NotFoundError
+from app.kit.errors import ConflictError, ForbiddenError, InvalidContentError, NotFoundError
 from app.kit.pages import Page, encode_cursor
 from app.registry.environments import Environments, Rules
 from app.registry.lineage import Lineage
@@ -128,6 +128,10 @@ class Releases:
             transitions.take(row, place)
             session.add(row)
             await session.flush()
+            if not await registry.repository.hold_version("prompt", content.name, content.version):
+                raise ConflictError(
+                    f"{content.name}@{content.version} was deleted just now; name a version that is there"
+                )
             lineage = Lineage(registry.repository)
             await lineage.note_use("release", row.id, row.pins.items(), self._clock())
             await session.flush()

@@ -110,7 +110,10 @@ def _note_uses() -> None:
         name: sa.table(name, *columns)
         for name, columns in {
             "run": _columns(project_id=PROJECT, id=PROJECT, spec=json_type, created_at=UTCDateTime),
-            "release": _columns(project_id=PROJECT, id=PROJECT, pins=json_type, created_at=UTCDateTime),
+            "release": _columns(
+                project_id=PROJECT, id=PROJECT, pins=json_type, evidence=json_type, created_at=UTCDateTime
+            ),
+            "gate_verdict": _columns(project_id=PROJECT, policy=sa.String, record=json_type, created_at=UTCDateTime),
             "reference": _columns(
                 project_id=PROJECT, kind=sa.String, digest=sa.String, to_kind=sa.String, to_digest=sa.String
             ),
@@ -122,8 +125,8 @@ def _note_uses() -> None:
         below.setdefault((project, kind, digest), []).append((project, to_kind, to_digest))
     uses: dict[Any, Any] = {}
     for by, table, roots in (("run", rows["run"], _of_run), ("release", rows["release"], _of_release)):
-        for project, identifier, held, at in connection.execute(sa.select(table)):
-            waiting = [(project, *root) for root in roots(held)]
+        for project, identifier, *held, at in connection.execute(sa.select(table)):
+            waiting = [(project, *root) for root in roots(*held)]
             seen = set()
             while waiting:
                 content = waiting.pop()
@@ -131,6 +134,10 @@ def _note_uses() -> None:
                     seen.add(content)
                     waiting += below.get(content, [])
                     uses[(*content, by, identifier)] = at
+    for project, policy, record, at in connection.execute(sa.select(rows["gate_verdict"])):
+        run = str(record.get("candidate", "")).partition("/")[0]
+        if (project, "gate_policy", policy) in known and run.startswith("run_"):
+            uses[(project, "gate_policy", policy, "run", run)] = at
     columns = ("project_id", "kind", "digest", "by", "by_id", "at")
     target = sa.table("content_use", *(sa.column(c, UTCDateTime() if c == "at" else None) for c in columns))
     if uses:
@@ -155,5 +162,7 @@ def _of_run(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "endpoint", metric.get("judge") or ""
 
 
-def _of_release(pins: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _of_release(pins: dict[str, str], evidence: dict[str, str]) -> Iterator[tuple[str, str]]:
     yield from pins.items()
+    for part, digest in evidence.items():  # suite/<name> and policy/<name of the suite>
+        yield ("suite" if part.startswith("suite/") else "gate_policy"), digest

@@ -1,7 +1,7 @@
 """Prompts: messages as templates, declared variables, params, and the RAG and tool configuration they use by default."""
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -30,6 +30,8 @@ JSON_SCHEMA_FIELDS = frozenset({"name", "schema", "description", "strict"})
 Alias = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,119}$")]
 MAX_FRAGMENTS = 5
 """How deep fragments may have fragments."""
+MAX_COMPOSED = 4 * 1024 * 1024
+"""Characters of all messages with fragments in their places: as much as a content may have that is written out."""
 
 
 class Message(Content, frozen=True):
@@ -58,7 +60,7 @@ class Prompt(Content, frozen=True):
     tags: list[Tag] = []
     owner: str | None = None
     metadata: dict[str, Any] = {}
-    fragments: dict[str, str] = {}
+    fragments: Annotated[dict[str, str], msgspec.Meta(max_length=50)] = {}
     aliases: Annotated[list[Alias], msgspec.Meta(max_length=20)] = []
 
 
@@ -76,15 +78,26 @@ def composed(prompt: Prompt, fragments: Mapping[str, Prompt]) -> Prompt:
 
     Raises `TemplateError` where a fragment is used in another way than alone, or when it all becomes too large.
     """
-    texts = {name: "\n\n".join(m.content or "" for m in part.messages) for name, part in fragments.items()}
-    messages = [
-        m if m.content is None else msgspec.structs.replace(m, content=insert(m.content, texts))
-        for m in prompt.messages
-    ]
+    messages = list(_with_texts(prompt, fragments))
     variables: dict[str, dict[str, Any]] = {}
     for part in fragments.values():
         variables |= part.variables
     return msgspec.structs.replace(prompt, messages=messages, variables=variables | prompt.variables, fragments={})
+
+
+def _with_texts(prompt: Prompt, fragments: Mapping[str, Prompt]) -> Iterator[Message]:
+    """The messages one after the other, so that who reads them knows which one does not fit."""
+    texts = {name: "\n\n".join(m.content or "" for m in part.messages) for name, part in fragments.items()}
+    size = 0
+    for message in prompt.messages:
+        if message.content is None:
+            yield message
+            continue
+        content = insert(message.content, texts)
+        size += len(content)
+        if size > MAX_COMPOSED:
+            raise TemplateError(f"with its fragments in their places a prompt has at most {MAX_COMPOSED:,} characters")
+        yield msgspec.structs.replace(message, content=content)
 
 
 def problems(prompt: Prompt) -> Iterable[FieldError]:
@@ -116,16 +129,30 @@ def disagreements(prompt: Prompt, pinned: Mapping[str, Any]) -> Iterable[FieldEr
             detail = f"{prompt.fragments[name]!r} has a placeholder for messages; a fragment is text alone"
             yield FieldError(f"/fragments/{escape(name)}", detail)
             return
-    for i, message in enumerate(prompt.messages):
-        try:
-            composed(msgspec.structs.replace(prompt, messages=[message]), fragments)
-        except TemplateError as error:
-            yield FieldError(f"/messages/{i}/content", error.detail)
-            return
+    fitting = 0
+    try:
+        for _ in _with_texts(prompt, fragments):
+            fitting += 1
+    except TemplateError as error:
+        yield FieldError(f"/messages/{fitting}/content", error.detail)
+        return
+    yield from _clashes(prompt, fragments)
     rag: RAGConfig | None = pinned.get("/rag")
     if rag is not None:
-        for name in sorted(check(rag.query) - set(composed(prompt, fragments).variables)):
+        known = set(prompt.variables).union(*(part.variables for part in fragments.values()))
+        for name in sorted(check(rag.query) - known):
             yield FieldError("/rag", f"the query of {prompt.rag!r} uses the variable {name!r}, which this prompt lacks")
+
+
+def _clashes(prompt: Prompt, fragments: Mapping[str, Prompt]) -> Iterable[FieldError]:
+    """Variables that fragments declare differently, and that the prompt does not settle."""
+    declared: dict[str, tuple[str, dict[str, Any]]] = {}
+    for name, part in fragments.items():
+        for variable, schema in part.variables.items():
+            other, earlier = declared.setdefault(variable, (name, schema))
+            if schema != earlier and variable not in prompt.variables:
+                detail = f"{name!r} and {other!r} declare the variable {variable!r} differently; declare it under `variables` here"
+                yield FieldError(f"/fragments/{escape(name)}", detail)
 
 
 def _message(message: Message, pointer: str, variables: Set[str]) -> Iterable[FieldError]:

@@ -42,6 +42,8 @@ class CatalogueController(Controller):
         """
         if wanted is not None and wanted not in STATES:
             raise BadRequestError.at("/state", f"{wanted!r} is no state; states are {', '.join(STATES)}")
+        if owner is not None and "\x00" in owner:
+            raise BadRequestError.at("/owner", "a NUL character occurs nowhere")
         return await cycles.page(wanted, owner, checked_limit(limit), cursor)  # type: ignore[arg-type]
 
     @get("/api/v1/prompts/{name:str}/catalogue", operation_id="get_catalogue", opt={"permission": "registry:read"})

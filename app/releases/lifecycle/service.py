@@ -14,6 +14,7 @@ from app.kit.db import writing
 from app.kit.digests import digest
 from app.kit.errors import ConflictError, FieldError, GoneError, InvalidContentError, NotFoundError
 from app.kit.pages import Page
+from app.kit.texts import require_text
 from app.registry.catalogue import Catalogue, Search
 from app.registry.schemas import ArtifactRead
 from app.registry.service import Registry
@@ -43,15 +44,15 @@ class LifeCycles:
         return Page(await self._entries(page.items), page.next_cursor)
 
     async def change(self, name: str, asked: CatalogueChange) -> CatalogueEntry:
-        """Raises `InvalidContentError` for a successor that is unknown, retired, or the prompt itself."""
+        """Raises `InvalidContentError` for a successor that is unknown, retired, or comes before the prompt itself."""
         row = await self._locked(name)
-        if asked.successor not in (UNSET, None):
-            await self._check_successor(row.name, str(asked.successor), "/successor")
         before = _said(row)
-        for field in ("owner", "purpose", "sunset_on", "successor"):
+        for field in ("owner", "purpose", "sunset_on"):
             value = getattr(asked, field)
             if value is not UNSET:
                 setattr(row, field, value)
+        if asked.successor is not UNSET:
+            row.successor = await self._successor(row.name, asked.successor)
         await self._store(row, before, "catalogued", asked.reason)
         return await self.entry(row.name)
 
@@ -61,8 +62,7 @@ class LifeCycles:
         Raises `ConflictError` naming who still calls it, unless `force`.
         """
         row = await self._locked(name)
-        if asked.successor is not None:
-            await self._check_successor(row.name, asked.successor, "/successor")
+        successor = await self._successor(row.name, asked.successor)
         entry = await self.entry(row.name)
         if entry.consumers and entry.live and not asked.force:
             who = ", ".join(f"{c.name or c.key} ({c.calls} calls, last {c.last:%Y-%m-%d})" for c in entry.consumers[:5])
@@ -70,12 +70,13 @@ class LifeCycles:
             raise ConflictError(detail, [FieldError("/force", detail)])
         before = _said(row)
         row.retired_at = row.retired_at or self._clock()
-        row.successor = asked.successor or row.successor
+        row.successor = successor or row.successor
         await self._store(row, before, "retired", asked.reason)
         return await self.entry(row.name)
 
     async def revive(self, name: str, reason: str) -> CatalogueEntry:
         """Takes the retirement back."""
+        require_text(reason, "/reason")
         row = await self._locked(name)
         if row.retired_at is not None:
             before = _said(row)
@@ -83,14 +84,24 @@ class LifeCycles:
             await self._store(row, before, "revived", reason)
         return await self.entry(row.name)
 
-    async def _check_successor(self, name: str, successor: str, pointer: str) -> None:
+    async def _successor(self, name: str, successor: str | None) -> str | None:
+        """The name of what is to come after `name`, which may be given by an alias."""
+        if successor is None:
+            return None
         try:
-            found = await self._registry.known(KIND, successor)
-            await require_in_use(self._session, self._project_id, found.name)
+            found = (await self._registry.known(KIND, successor)).name
+            await require_in_use(self._session, self._project_id, found)
         except (NotFoundError, GoneError) as error:
-            raise InvalidContentError.at(pointer, error.detail) from error
-        if found.name == name:
-            raise InvalidContentError.at(pointer, "a prompt cannot come after itself")
+            raise InvalidContentError.at("/successor", error.detail) from error
+        following: str | None = found
+        seen: set[str] = set()
+        while following is not None and following not in seen:
+            if following == name:
+                raise InvalidContentError.at("/successor", f"{name!r} would come after itself")
+            seen.add(following)
+            row = await self._session.get(LifeCycleRow, (self._project_id, following))
+            following = None if row is None else row.successor
+        return found
 
     async def _locked(self, name: str) -> LifeCycleRow:
         await writing(self._session)
@@ -168,10 +179,18 @@ class LifeCycles:
 
 
 async def require_in_use(session: AsyncSession, project_id: str, name: str) -> None:
-    """Raises `GoneError` with the successor when a prompt was retired."""
+    """Raises `GoneError` when a prompt was retired, with the first of those after it that was not."""
     row = await session.get(LifeCycleRow, (project_id, name), populate_existing=True)
-    if row is not None and row.retired_at is not None:
-        raise GoneError(f"the prompt {name!r} was retired on {row.retired_at:%Y-%m-%d}", row.successor)
+    if row is None or row.retired_at is None:
+        return
+    successor, seen = row.successor, {name}
+    while successor is not None:
+        after = await session.get(LifeCycleRow, (project_id, successor), populate_existing=True)
+        if after is None or after.retired_at is None:
+            break
+        seen.add(successor)
+        successor = None if after.successor in seen else after.successor
+    raise GoneError(f"the prompt {name!r} was retired on {row.retired_at:%Y-%m-%d}", successor)
 
 
 def _said(row: LifeCycleRow) -> dict[str, Any]:

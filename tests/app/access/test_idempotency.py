@@ -1,9 +1,13 @@
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
+import pytest
 
+from app.kit.asgi import KeepEncodedSlash
 from tests.app.runs.endpoint import endpoint
 from tests.conftest import client_of, settings_for, started
 
@@ -82,3 +86,35 @@ async def test_one_key_s_answers_are_not_another_key_s(client: httpx2.AsyncClien
         headers={"Idempotency-Key": "k1", "Authorization": f"Bearer {other}"},
     )
     assert "idempotent-replayed" not in answer.headers
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_request_whose_client_went_away_half_way_does_nothing_and_leaves_its_key_free(
+    app: KeepEncodedSlash, client: httpx2.AsyncClient, whole: bool
+) -> None:
+    """Half of these lines are a dataset too."""
+    lines = [json.dumps({"id": str(n), "inputs": {"q": "x"}}).encode() + b"\n" for n in range(4)]
+    headers = {"Idempotency-Key": "k1", "Content-Type": "application/x-ndjson"}
+    path = "/api/v1/datasets/d/versions"
+    messages = [{"type": "http.request", "body": line, "more_body": True} for line in lines[:2]]
+    messages.append({"type": "http.request", "body": lines[2] + lines[3]} if whole else {"type": "http.disconnect"})
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = [(name.lower().encode(), value.encode()) for name, value in {**client.headers, **headers}.items()]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": raw,
+        "client": ("127.0.0.1", 1), "server": ("test", 80), "state": {},
+    }  # fmt: skip
+    await app(scope, receive, send)  # type: ignore[arg-type]
+    assert [m["status"] for m in sent if m["type"] == "http.response.start"] == ([201] if whole else [])
+    again = await client.post(path, content=b"".join(lines), headers=headers)
+    assert (again.status_code, again.headers.get("idempotent-replayed")) == (201, "true" if whole else None)
+    assert again.json()["content"]["items"]["count"] == 4
+    assert len((await client.get(path)).json()["items"]) == 1

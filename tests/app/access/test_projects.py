@@ -1,5 +1,6 @@
 """Projects and clearances, as admins of `default` and of other projects see them."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,12 @@ async def test_names_in_any_script_are_welcome(client: httpx2.AsyncClient) -> No
         answer = await client.post("/api/v1/keys", json={"role": "reader", "name": name})
         assert answer.status_code == 201, name
     assert keys.parse(answer.json()["key"]) is not None
+
+
+async def test_of_many_who_make_the_same_project_one_succeeds_and_the_others_are_told(
+    client: httpx2.AsyncClient,
+) -> None:
+    answers = await asyncio.gather(*[client.post(PROJECTS, json={"name": "Search"}) for _ in range(8)])
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
+    refused = next(answer for answer in answers if answer.status_code == 409)
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/id"]

@@ -8,6 +8,7 @@ import pytest
 from app.gates.looks import looks
 from app.registry.kinds.gate_policy import Data, Extend, GatePolicy
 from tests.app.runs.conftest import Project
+from tests.conftest import on_both
 
 NO_REGRESSION = {"metric": "correct", "no_regression": {"margin": 0.1}}
 FLOOR = {"metric": "correct", "floor": 0.5}
@@ -154,3 +155,17 @@ def test_looks_follow_the_repeats_that_the_policy_allows(
     found = looks(policy, repeats)
     assert (found.number, found.next_repeats) == (expected[0], expected[2])
     assert found.fractions == pytest.approx(expected[1])
+
+
+@on_both
+async def test_a_policy_that_a_verdict_was_given_by_is_not_deleted(client: httpx2.AsyncClient) -> None:
+    run = await evaluated(client)
+    for floor in (0.5, 0.6):
+        rule = {"metric": "correct", "floor": floor}
+        made = await client.post("/api/v1/gate-policies/mine/versions", json={"content": {"rules": [rule]}})
+        assert made.status_code == 201, made.text
+    sent = {"policy": "mine@1", "stage": "ci", "candidate": f"{run['id']}/c1"}
+    assert (await client.post("/api/v1/gates/evaluate", json=sent)).status_code in (200, 201)
+    refused = await client.delete("/api/v1/gate-policies/mine/versions/1")
+    assert refused.status_code == 409, refused.text
+    assert [error["detail"] for error in refused.json()["errors"]] == [f"run {run['id']}"]

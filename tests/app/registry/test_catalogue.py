@@ -1,9 +1,14 @@
+import base64
+import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from tests.app.registry.api import got, items_of, made, path, problem, prompt
+from tests.conftest import client_of, settings_for, started
 
 PROMPTS: dict[str, dict[str, Any]] = {
     "docs/answer": prompt("Answer from the CONTEXT only.", description="Answers questions", tags=["docs", "live"]),
@@ -174,3 +179,77 @@ async def test_a_page_stays_where_it_was_while_names_come_and_go(client: httpx2.
     await client.delete("/api/v1/prompts/d")
     rest = await got(client, "/api/v1/prompts", limit=5, cursor=first["next_cursor"])
     assert [a["name"] for page in (first, rest) for a in page["items"]] == ["b", "d", "e", "f"]
+
+
+def cursor_of(*key: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ("2026-01-01T00:00:00", "a"),
+        ("0001-01-01T00:00:00+14:00", "a"),
+        ("9999-12-31T23:59:59-12:00", "a"),
+        ("2026-01-01T00:00:00Z", "a\0"),
+        ("2026-01-01T00:00:00Z", 1),
+        ("2026-01-01T00:00:00Z",),
+        ("yesterday", "a"),
+        ({}, []),
+    ],
+)
+@pytest.mark.parametrize("sort", ["created_at", "-updated_at"])
+async def test_a_cursor_that_was_tampered_with_is_a_bad_request(
+    client: httpx2.AsyncClient, key: tuple[Any, ...], sort: str
+) -> None:
+    answer = await client.get("/api/v1/prompts", params={"sort": sort, "cursor": cursor_of(*key)})
+    assert problem(answer) == (400, "bad-request", ["/cursor"])
+
+
+async def test_pages_are_whole_when_everything_was_made_in_the_same_moment(tmp_path: Path, database_url: str) -> None:
+    moment = datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
+    names = ["D", "a", "a-1", "a/b", "a_1", "b", "c"]
+    async with (
+        started(settings_for(tmp_path / "home", database_url), clock=lambda: moment) as app,
+        client_of(app) as client,
+    ):
+        for name in reversed(names):
+            await made(client, "prompts", name + "x", prompt(name))
+        want = sorted(name + "x" for name in names)
+        for sort in ("name", "created_at", "updated_at"):
+            for limit in (1, 2, 3):
+                up = await items_of(client, "/api/v1/prompts", sort=sort, limit=limit)
+                down = await items_of(client, "/api/v1/prompts", sort=f"-{sort}", limit=limit)
+                assert [a["name"] for a in up] == want
+                assert [a["name"] for a in down] == want[::-1]
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("_", ["under"]),
+        ("%", ["percent"]),
+        ("50% OFF", ["percent"]),
+        ("\\", ["back"]),
+        ("STRASSE", ["street"]),
+        ("straße", ["street"]),
+        ("ÉCOLE", ["ecole"]),
+        ("[a", ["back"]),
+        ("'", ["quote"]),
+    ],
+)
+async def test_every_character_of_a_search_stands_for_itself_in_any_case(
+    client: httpx2.AsyncClient, q: str, found: list[str]
+) -> None:
+    texts = {
+        "under": "a_b",
+        "percent": "50% off",
+        "back": "c\\d [ab]",
+        "street": "Straße",
+        "ecole": "école",
+        "quote": "it's",
+    }
+    for name, text in texts.items():
+        await made(client, "prompts", name, {"messages": [{"role": "user", "content": text}]})
+    assert [a["name"] for a in await items_of(client, "/api/v1/prompts", q=q)] == found
+    assert (await client.get("/api/v1/prompts", params={"q": "a\0"})).status_code == 400

@@ -1,8 +1,10 @@
 """A prompt that is made of others."""
 
+import time
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.app.registry.api import ENDPOINT, got, made, path, post, problem, prompt
 
@@ -133,3 +135,68 @@ async def _deciding(client: httpx2.AsyncClient) -> str:
     asked = {"suite": "s", "candidates": [{"prompt": "letter"}]}
     run = (await client.post("/api/v1/runs", params={"wait": 20}, json=asked)).json()
     return "known" if run["cells"]["cached"] else str(run["id"])
+
+
+async def test_a_few_bytes_that_stand_for_gigabytes_are_refused_at_once(sqlite_client: httpx2.AsyncClient) -> None:
+    await made(sqlite_client, "prompts", "big", prompt("x" * 200_000))
+    message = {"role": "user", "content": "{{ big }}"}
+    many = {"messages": [message] * 5_000, "fragments": {"big": "big"}}
+    began = time.process_time()
+    refused = await post(sqlite_client, "prompts", "many", many)
+    assert problem(refused) == (422, "invalid-content", ["/content/messages/20/content"])
+    long = prompt("{{ big }}" * 900, fragments={"big": "big"})
+    assert problem(await post(sqlite_client, "prompts", "long", long))[2] == ["/content/messages/0/content"]
+    assert time.process_time() - began < 3
+
+
+async def test_fragments_that_share_fragments_are_each_read_once(sqlite_client: httpx2.AsyncClient) -> None:
+    names = [f"f{number}" for number in range(30)]
+    await made(sqlite_client, "prompts", "p0", prompt("deep"))
+    began = time.process_time()
+    for depth in range(1, 6):
+        fragments = dict.fromkeys(names, f"p{depth - 1}")
+        await made(sqlite_client, "prompts", f"p{depth}", prompt("{{ f0 }}{{ f29 }}", fragments=fragments))
+    rendered = await render(sqlite_client, "p5")
+    assert rendered.json()["messages"][0]["content"] == "deep" * 32
+    assert time.process_time() - began < 5, "30 to the power of 5 are 24 million"
+    too_many = {f"f{number}": "p0" for number in range(51)}
+    assert problem(await post(sqlite_client, "prompts", "p", prompt("x", fragments=too_many)))[0] == 422
+
+
+async def test_fragments_that_declare_a_variable_differently_need_a_word_of_their_prompt(
+    sqlite_client: httpx2.AsyncClient,
+) -> None:
+    await made(sqlite_client, "prompts", "a", prompt("{{ n }}", variables={"n": {"type": "string", "default": "x"}}))
+    await made(sqlite_client, "prompts", "b", prompt("{{ n }}", variables={"n": {"type": "integer"}}))
+    both = {"a": "a", "b": "b"}
+    clash = await post(sqlite_client, "prompts", "ab", prompt("{{ a }}{{ b }}", fragments=both))
+    assert problem(clash) == (422, "invalid-content", ["/content/fragments/b"])
+    settled = prompt("{{ a }}{{ b }}", fragments=both, variables={"n": {"type": "integer"}})
+    await made(sqlite_client, "prompts", "ab", settled)
+    assert (await render(sqlite_client, "ab", n=7)).json()["messages"][0]["content"] == "77"
+    await made(sqlite_client, "prompts", "aa", prompt("{{ a }}{{ c }}{{ a }}", fragments={"a": "a", "c": "a"}))
+    assert (await render(sqlite_client, "aa", n="y")).json()["messages"][0]["content"] == "yyy"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{- tone }}",
+        "{{ tone -}}",
+        "{% for who in names %}{{ tone }}{% endfor %}",
+        "{% for tone in names %}{{ tone }}{% endfor %}",
+        "{{ brace }}{ names }}",
+        "{{ brace }}{% if names %}{% endif %}",
+    ],
+)
+async def test_what_would_make_another_text_of_a_fragment_is_refused(
+    sqlite_client: httpx2.AsyncClient, text: str
+) -> None:
+    await made(sqlite_client, "prompts", "tone", prompt("{{ who }}!", variables={"who": {"type": "string"}}))
+    await made(sqlite_client, "prompts", "brace", prompt("{"))
+    fragments = {"tone": "tone", "brace": "brace"}
+    content = prompt(text, variables={"names": {"type": "array"}}, fragments=fragments)
+    assert problem(await post(sqlite_client, "prompts", "p", content))[2] == ["/content/messages/0/content"]
+    fine = prompt("{% for name in names %}{{ tone }}{% endfor %}", variables={"names": {"type": "array"}})
+    await made(sqlite_client, "prompts", "p", fine | {"fragments": fragments})
+    assert (await render(sqlite_client, "p", names=[1, 2], who="A")).json()["messages"][0]["content"] == "A!A!"

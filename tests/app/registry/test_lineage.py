@@ -1,10 +1,17 @@
 """What a version is made of, what was made of it, and what can no longer go because of that."""
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
 
+from app.kit.asgi import KeepEncodedSlash
+from app.kit.db import writing
+from app.kit.errors import ConflictError
+from app.registry.lineage import Lineage
+from app.registry.repository import Repository
 from tests.app.registry.api import got, items_of, made, path, problem, prompt
 from tests.conftest import on_both
 
@@ -125,3 +132,71 @@ async def test_what_is_archived_and_made_again_is_in_use_again(sqlite_client: ht
     await made(sqlite_client, "prompts", "p", prompt("one"))
     actions = [e["action"] for e in (await got(sqlite_client, "/api/v1/audit", subject="prompt p"))["items"]]
     assert actions == ["prompt.unarchived", "prompt.archived", "prompt.versioned"]
+
+
+async def test_by_an_alias_exactly_its_own_version_goes_and_what_is_served_stays(
+    sqlite_client: httpx2.AsyncClient,
+) -> None:
+    for text in ("one", "two"):
+        await made(sqlite_client, "prompts", "greet", prompt(text, aliases=["pmpt_1"]))
+    assert (await sqlite_client.delete(path("prompts", "pmpt_1", "versions", "1"))).status_code == 204
+    assert (await sqlite_client.get(path("prompts", "greet", "versions", "1"))).status_code == 404
+    assert (await sqlite_client.delete(path("prompts", "pmpt_1"))).status_code == 204
+    assert await items_of(sqlite_client, "/api/v1/prompts") == []
+    subjects = {e["subject"] for e in (await got(sqlite_client, "/api/v1/audit"))["items"]}
+    assert subjects == {"prompt greet"}
+
+
+async def test_a_suite_that_an_environment_names_by_its_number_is_not_deleted(project: httpx2.AsyncClient) -> None:
+    second = {"dataset": "questions", "endpoints": ["m"], "scorers": [{"use": "length", "name": "long"}]}
+    await made(project, "suites", "s", second)
+    rules = {"prompts": {"ask": {"suites": ["s@1"]}}}
+    assert (await project.put("/api/v1/environments/staging", json=rules)).status_code == 200
+    refused = await project.delete(path("suites", "s", "versions", "1"))
+    assert refused.status_code == 409
+    assert [error["detail"] for error in refused.json()["errors"]] == ["environment staging"]
+    rules = {"prompts": {"ask": {"suites": ["s"]}}}
+    assert (await project.put("/api/v1/environments/staging", json=rules)).status_code == 200
+    assert (await project.delete(path("suites", "s", "versions", "1"))).status_code == 204
+
+
+async def test_a_version_is_not_deleted_under_a_run_that_begins(project: httpx2.AsyncClient) -> None:
+    """Both at once, many times: either the run is refused, or what it is about stays."""
+    variables = {"question": {"type": "string"}}
+    outcomes = []
+    for number in range(12):
+        asked = await made(project, "prompts", "ask", prompt(f"{number} {{{{ question }}}}", variables=variables))
+        await made(project, "prompts", "ask", prompt("{{ question }}", variables=variables))
+        body = {"suite": "s", "candidates": [{"prompt": f"ask@{asked['version']}"}]}
+        began, deleted = await asyncio.gather(
+            project.post("/api/v1/runs", json=body),
+            project.delete(path("prompts", "ask", "versions", str(asked["version"]))),
+        )
+        assert began.status_code in (201, 202, 409, 422), began.text
+        assert deleted.status_code in (204, 409), deleted.text
+        assert (began.status_code < 300) != (deleted.status_code == 204), (began.text, deleted.text)
+        outcomes.append(deleted.status_code)
+        if began.status_code < 300:
+            assert (await project.get(path("prompts", "ask", "versions", str(asked["version"])))).status_code == 200
+    assert outcomes
+
+
+async def test_who_deletes_waits_for_a_run_that_has_read_the_version(
+    project: httpx2.AsyncClient, app: KeepEncodedSlash
+) -> None:
+    variables = {"question": {"type": "string"}}
+    old = await made(project, "prompts", "ask", prompt("2 {{ question }}", variables=variables))
+    await made(project, "prompts", "ask", prompt("3 {{ question }}", variables=variables))
+    url = path("prompts", "ask", "versions", str(old["version"]))
+    at = datetime.now(UTC)
+    async with app.litestar.state.sessions.begin() as session:
+        await writing(session)
+        lineage = Lineage(Repository(session, "default"))
+        await lineage.note_use("run", "run_x", [("prompt", old["digest"])], at)
+        deleting = asyncio.create_task(project.delete(url))
+        assert not (await asyncio.wait([deleting], timeout=0.3))[0], "it waits"
+    assert (await deleting).status_code == 409
+    assert (await project.get(url)).status_code == 200
+    with pytest.raises(ConflictError, match="was deleted just now"):
+        async with app.litestar.state.sessions.begin() as session:
+            await Lineage(Repository(session, "default")).note_use("run", "x", [("prompt", "sha256:" + "0" * 64)], at)

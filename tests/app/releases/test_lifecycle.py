@@ -1,5 +1,6 @@
 """A prompt's life as a whole: whose it is, who calls it, and what happens when it ends."""
 
+import asyncio
 from typing import Any
 
 import httpx2
@@ -113,3 +114,114 @@ async def test_an_unknown_state_or_prompt_is_refused(door: Door, keys: Keys) -> 
     async with keys.of("proposer") as proposer:
         await put(proposer, 403, owner="me")
         await proposer.post("/prompts/ask/retire", {}, 403)
+
+
+async def test_callers_are_sent_to_the_first_successor_that_is_in_use(door: Door) -> None:
+    await door.build()
+    await door.release()
+    for name in ("second", "third"):
+        await door.prompt(name, name)
+    aliased = {"messages": [{"role": "user", "content": "third"}], "aliases": ["pmpt_3"]}
+    await door.make("prompts", "third", aliased)
+
+    async def told() -> str | None:
+        body = (await door.client.get("/api/v1/environments/production/prompts/ask")).json()
+        return body.get("successor")
+
+    await door.post("/prompts/ask/retire", {"successor": "second"})
+    assert await told() == "second"
+    kept = await door.post("/prompts/second/retire", {"successor": "pmpt_3"})
+    assert (kept["successor"], await told()) == ("third", "third")
+    await door.post("/prompts/third/retire")
+    assert await told() is None
+    await door.post("/prompts/second/revive")
+    assert await told() == "second"
+
+
+async def test_successors_do_not_go_round(door: Door) -> None:
+    for name in ("a", "b", "c"):
+        await door.prompt(name, name)
+    await put(door, name="a", successor="b")
+    await put(door, name="b", successor="c")
+    refused = await put(door, 422, name="c", successor="a")
+    assert "come after itself" in refused["detail"]
+    refused = await door.post("/prompts/c/retire", {"successor": "a"}, 422)
+    assert [error["pointer"] for error in refused["errors"]] == ["/successor"]
+
+
+async def test_a_prompt_that_is_retired_during_its_rollout_is_gone_for_everybody(door: Door) -> None:
+    await door.build(rollout={"steps": [{"share": 0.5}]})
+    await door.release(rollout=None)
+    active = await door.release("also")
+    assert active["state"] == "rolling_out", active
+    await door.post("/prompts/ask/retire", {"force": True})
+    for unit in ("ann", "bob", "cem", "dan"):
+        answer = await door.client.get("/api/v1/environments/production/prompts/ask", params={"unit": unit})
+        assert answer.status_code == 410
+    rolled = await door.act(active, "rollback", reason="retired")
+    assert rolled["state"] == "rolled_back"
+    await door.post("/prompts/ask/revive")
+    answer = await door.client.get("/api/v1/environments/production/prompts/ask")
+    assert (answer.status_code, "x-promptward-arm" in answer.headers) == (200, False)
+
+
+async def test_openai_s_client_is_told_that_a_prompt_is_gone_in_its_own_form_streaming_too(door: Door) -> None:
+    await door.build()
+    await door.release()
+    await door.post("/prompts/ask/retire", {"force": True})
+    for stream in (False, True):
+        body = {"model": "ask@production", "messages": [], "variables": {"question": "question 1"}, "stream": stream}
+        answer = await door.client.post("/v1/chat/completions", json=body)
+        assert (answer.status_code, answer.headers["content-type"]) == (410, "application/json")
+        assert "was retired" in answer.json()["error"]["message"]
+
+
+@on_both
+async def test_what_no_database_can_hold_is_refused_by_the_catalogue(door: Door) -> None:
+    await door.prompt()
+    assert (await door.get("/catalogue", 400, owner="a\0b"))["errors"][0]["pointer"] == "/owner"
+    assert (await door.client.post("/api/v1/prompts/ask/revive", params={"reason": "a\0b"})).status_code == 422
+    await put(door, 422, successor="a\0b")
+    assert (await door.client.get("/api/v1/prompts/a%00b/catalogue")).status_code == 404
+    assert (await door.get("/catalogue", 400, cursor="WyJhXHUwMDAwIl0"))["errors"][0]["pointer"] == "/cursor"
+
+
+@on_both
+async def test_a_version_is_not_deleted_under_a_release_that_begins(door: Door) -> None:
+    """Both at once, many times, while another version has the same content: never a release of a version that is gone."""
+    await door.build()
+    names = [f"p{number}" for number in range(8)]
+    for name in names:
+        for text in ("{{ question }}", "other {{ question }}", "{{ question }}", "last {{ question }}"):
+            await door.prompt(text, name)
+    await door.environment(prompts={name: {"suites": ["checks"], "policy": "strict"} for name in names})
+    for name in names:
+        body = {"environment": "production", "prompt": f"{name}@1", "endpoint": "good"}
+        began, deleted = await asyncio.gather(
+            door.client.post("/api/v1/releases", json=body),
+            door.client.delete(f"/api/v1/prompts/{name}/versions/1"),
+        )
+        assert began.status_code in (201, 202, 409, 422), began.text
+        assert (began.status_code < 300) != (deleted.status_code == 204), (began.text, deleted.text)
+
+
+async def test_what_a_release_was_judged_by_is_not_deleted(door: Door) -> None:
+    await door.build()
+    release = await door.release()
+    await door.policy(confidence={"pass": 0.9})
+    await door.suite(repeats=2)
+    for kind, name in (("suites", "checks"), ("gate-policies", "strict")):
+        refused = await door.client.delete(f"/api/v1/{kind}/{name}/versions/1")
+        assert refused.status_code == 409, refused.text
+        assert f"release {release['id']}" in [error["detail"] for error in refused.json()["errors"]]
+
+
+@on_both
+async def test_the_label_of_an_environment_is_fetched_where_a_release_has_put_it(door: Door) -> None:
+    await door.build()
+    assert await door.label() is None
+    await door.release()
+    assert await door.label() == 1
+    await door.prompt("Please: {{ question }}")
+    await door.release("alike")
+    assert await door.label() == 2
