@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -13,12 +13,12 @@ from app.datasets.service import KIND, Datasets
 from app.datasets.tables import ItemRow
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
-from app.kit.db import batched_by_variables, core, insert_rows
+from app.kit.db import batched_by_variables
 from app.kit.errors import InvalidContentError
 from app.registry.catalogue import Catalogue
 from app.registry.kinds.dataset import FIELD
 from app.registry.schemas import Artifact
-from app.registry.tables import ArtifactRow, ErasureRow
+from app.registry.tables import ArtifactRow
 
 
 class Erasure:
@@ -106,28 +106,14 @@ class Erasure:
 
     async def _tombstone(self, digests: set[str], name: str, reason: str) -> Erased:
         gone = await self._still_there(digests)
-        for some in batched_by_variables(gone, 2):
-            items = core(ItemRow)
-            await self._session.execute(
-                update(items).where(items.c.project_id == self._project_id, items.c.digest.in_(some)).values(body=None)
-            )
-        holding = await self._datasets.manifests.holding(frozenset(gone))
-        counted = core(ErasureRow)
-        for manifest, count in holding.items():
-            own = {"project_id": self._project_id, "manifest": manifest}
-            await insert_rows(self._session, ErasureRow, [{**own, "erased": 0}], ignore_existing=True)
-            await self._session.execute(
-                update(counted)
-                .where(counted.c.project_id == self._project_id, counted.c.manifest == manifest)
-                .values(erased=counted.c.erased + count)
-            )
+        versions = await self._datasets.tombstones.lay(gone)
         change = Change(
             project_id=self._project_id,
             actor=self._actor,
             action="dataset.erased",
             subject=f"{KIND} {name}",
             reason=reason,
-            details={"items": len(gone), "versions": len(holding)},
+            details={"items": len(gone), "versions": versions},
         )
         record(self._session, change)
-        return Erased(len(gone), len(holding))
+        return Erased(len(gone), versions)

@@ -1,5 +1,7 @@
 """What must not be kept is forgotten, and what was decided on it stays what it was."""
 
+import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -92,3 +94,75 @@ async def test_a_dataset_s_items_are_kept_as_long_as_it_says(client: httpx2.Asyn
     assert await Retention(sessions, lambda: now + timedelta(days=31)).look() == 2, "q2 is another dataset's too"
     assert await Retention(sessions, lambda: now + timedelta(days=31)).look() == 0
     assert [(i["id"], i["erased"]) for i in await items(client, "d")] == [("q1", True), ("q2", False)]
+
+
+async def erased_counts(client: httpx2.AsyncClient, name: str = "d") -> dict[int, int]:
+    versions = await items_of(client, path("datasets", name, "versions"))
+    return {version["version"]: version["erased"] for version in versions}
+
+
+async def test_a_version_made_after_an_erasure_counts_the_erased_items_that_it_holds(
+    client: httpx2.AsyncClient,
+) -> None:
+    await made(client, "datasets", "d", {"items": PEOPLE})
+    await erase(client, ids=["q0", "q2"])
+    body = {"put": [{"id": "q9", "inputs": {"q": "a new one"}}], "remove": ["q2"]}
+    assert (await client.post(path("datasets", "d", "items"), json=body)).status_code == 201
+    assert await erased_counts(client) == {1: 2, 2: 1}
+    assert [i["erased"] for i in await items(client, "d")] == [True, False, False, False]
+
+
+async def test_an_erased_item_that_is_sent_again_is_there_again_and_everybody_is_told(
+    client: httpx2.AsyncClient, app: Any
+) -> None:
+    await made(client, "datasets", "d", {"items": PEOPLE})
+    await made(client, "datasets", "copy", {"items": PEOPLE[:1]})
+    await erase(client, field="metadata.who", equals="ann")
+    assert [await erased_counts(client, name) for name in ("d", "copy")] == [{1: 2}, {1: 1}]
+    again = await made(client, "datasets", "d", {"items": PEOPLE[:2]})
+    assert [w["detail"] for w in again["warnings"]] == [
+        "1 of these items were erased before and are kept again, in every version"
+    ]
+    assert (again["version"], again["erased"]) == (2, 0)
+    assert [(i["erased"], i["inputs"]["q"]) for i in await items(client, "d")] == [
+        (False, "I am ann, number 0"),
+        (False, "I am bob, number 1"),
+    ]
+    assert [await erased_counts(client, name) for name in ("d", "copy")] == [{1: 1, 2: 0}, {1: 0}]
+    (entry,) = (await got(client, "/api/v1/audit", action="dataset.restored"))["items"]
+    assert entry["details"] == {"items": 1, "versions": 2}
+    assert sum(body is None for body in await bodies(app)) == 1
+    quiet = await made(client, "datasets", "d", {"items": PEOPLE[:2]})
+    assert not quiet.get("warnings")
+    assert (await erase(client, ids=["q0"])).json() == {"items": 1, "versions": 3}
+
+
+async def test_the_same_holds_for_items_put_into_a_dataset_and_for_a_synced_file(
+    sqlite_client: httpx2.AsyncClient,
+) -> None:
+    await made(sqlite_client, "datasets", "d", {"items": PEOPLE})
+    await erase(sqlite_client, ids=["q0", "q1"])
+    await sqlite_client.post(path("datasets", "d", "items"), json={"put": [PEOPLE[0]]})
+    assert await erased_counts(sqlite_client) == {1: 1}, "the version is the same as before, with its item back"
+    for more, counts in (([], {1: 1}), ([{"inputs": {"q": "new"}}], {1: 0, 2: 0})):
+        text = "".join(json.dumps(item) + "\n" for item in PEOPLE + more)
+        sync = {"mode": "apply", "files": [{"path": "datasets/d.jsonl", "text": text}]}
+        assert (await sqlite_client.post("/api/v1/sync", json=sync)).status_code == 200
+        assert await erased_counts(sqlite_client) == counts, (
+            "an unchanged file is not stored again, and brings nobody back"
+        )
+
+
+async def test_erasing_and_adding_at_once_lose_neither_and_counts_stay_true(client: httpx2.AsyncClient) -> None:
+    await made(client, "datasets", "d", {"items": PEOPLE})
+
+    async def add(n: int) -> None:
+        body = {"put": [{"id": f"n{n}", "inputs": {"q": f"new {n}"}}]}
+        assert (await client.post(path("datasets", "d", "items"), json=body)).status_code == 201
+
+    await asyncio.gather(*(add(n) for n in range(4)), *(erase(client, ids=[f"q{n}"]) for n in range(4)))
+    found = await items(client, "d")
+    assert sorted(i["id"] for i in found if not i["erased"]) == ["n0", "n1", "n2", "n3"]
+    for version in range(1, 6):
+        there = await items(client, "d", version)
+        assert (await erased_counts(client))[version] == sum(i["erased"] for i in there) == 4
