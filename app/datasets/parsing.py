@@ -1,15 +1,18 @@
 """Files of items: JSON lines, CSV and Parquet, each refused with its line (or row) and field, and what to do."""
 
+import codecs
 import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
 from app.datasets.columns import Columns, NotJSON, plain_value
 from app.datasets.duplicates import EXAMPLE
+from app.datasets.identifiers import id_problem
 from app.datasets.schemas import Entry, ItemBody, ItemCreate
 from app.datasets.sensitivity import MASK, masks_in
 from app.kit.digests import DIGEST_PREFIX, canonical, normalised, simple
@@ -23,6 +26,7 @@ MAX_PROBLEMS = 20
 MAX_LINE = 8 * 1024 * 1024
 MAX_ROWS, MAX_UNFOLDED, PARQUET_ROWS = 1_000_000, 1024 * 1024 * 1024, 200
 BOM = b"\xef\xbb\xbf"
+PORTION = 1 << 20
 
 
 class Place(NamedTuple):
@@ -135,6 +139,8 @@ def _item(place: Place, raw: Any) -> Parsed:
             raise _problem(
                 place, f"message {number + 1} of the history has no role", f"{place.pointer}/history/{number}"
             )
+    if isinstance(sent.id, str) and (problem := id_problem(sent.id)) is not None:
+        raise _problem(place, f"id: {problem}", f"{place.pointer}/id")
     if sent.split.startswith(EXAMPLE):
         raise _problem(place, f"split: a split's name does not begin with {EXAMPLE!r}", f"{place.pointer}/split")
     given = {field: getattr(sent, field) for field in ItemBody.__struct_fields__}
@@ -161,11 +167,14 @@ def _representable(place: Place, raw: Any) -> None:
 
 def _jsonl(data: bytes, columns: Columns) -> Raws:
     _utf8(data)
+    if data.count(b"\n") > MAX_ROWS:
+        raise _too_many("lines")
     decode = msgspec.json.Decoder().decode
-    for number, line in enumerate(data.removeprefix(BOM).split(b"\n"), start=1):
-        place = Place(f"/{number}", f"line {number}")
-        if not line.strip():
+    for number, raw_line in enumerate(io.BytesIO(data), start=1):  # one line at a time is held
+        line = raw_line.removeprefix(BOM) if number == 1 else raw_line
+        if line.isspace():
             continue
+        place = Place(f"/{number}", f"line {number}")
         if len(line) > MAX_LINE:
             yield place, _problem(place, f"{len(line):,} bytes; at most {MAX_LINE:,} are read of one line")
             continue
@@ -187,9 +196,12 @@ def _jsonl(data: bytes, columns: Columns) -> Raws:
 
 def _csv(data: bytes, columns: Columns) -> Raws:
     csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(io.StringIO(_utf8(data), newline=""), strict=True)
+    _utf8(data)
     place = Place("/1", "line 1")
+    reader = _records(data)
     try:
+        if data.count(b"\n") > MAX_ROWS and sum(1 for _ in islice(_records(data), MAX_ROWS + 2)) > MAX_ROWS + 1:
+            raise _too_many("rows")
         header = next(reader, [])
         names = _header(columns, header, place)
         before = reader.line_num
@@ -205,6 +217,11 @@ def _csv(data: bytes, columns: Columns) -> Raws:
     except csv.Error as error:
         place = Place(f"/{reader.line_num}", f"line {reader.line_num}")
         yield place, _problem(place, f"not CSV: {error}")
+
+
+def _records(data: bytes) -> "csv._reader":
+    """The rows of a CSV file; its text is decoded as it is read."""
+    return csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""), strict=True)
 
 
 def _parquet(data: bytes, columns: Columns) -> Raws:
@@ -255,13 +272,26 @@ READERS: dict[str, Callable[[bytes, Columns], Raws]] = {
 }
 
 
-def _utf8(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        place = Place(f"/{line}", f"line {line}")
-        raise _problem(place, f"byte {error.start} of the file is not UTF-8; save it as UTF-8") from error
+def _utf8(data: bytes) -> None:
+    """Raises `InvalidContentError` for what is not UTF-8. A portion at a time: one character outside of ASCII would make the
+    text of the whole four times as large as its bytes."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(data)
+    for start in range(0, len(data), PORTION):
+        held = len(decoder.getstate()[0])  # bytes of a character that began in the portion before
+        try:
+            decoder.decode(view[start : start + PORTION], start + PORTION >= len(data))
+        except UnicodeDecodeError as error:
+            at = start - held + error.start
+            line = data.count(b"\n", 0, at) + 1
+            place = Place(f"/{line}", f"line {line}")
+            raise _problem(place, f"byte {at} of the file is not UTF-8; save it as UTF-8") from error
+
+
+def _too_many(what: str) -> InvalidContentError:
+    return InvalidContentError.at(
+        "", f"more than {MAX_ROWS:,} {what}; at most {MAX_ROWS:,} are read: make several datasets"
+    )
 
 
 def _problem(place: Place, words: str, pointer: str | None = None) -> InvalidContentError:
