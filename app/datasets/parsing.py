@@ -232,15 +232,17 @@ def _parquet(data: bytes, columns: Columns) -> Raws:
     try:
         file = parquet.ParquetFile(io.BytesIO(data))
         _bounded(file.metadata)
-        names = _header(columns, list(file.schema_arrow.names), Place("", "the schema"))
+        written = list(file.schema_arrow.names)
+        names = _header(columns, written, Place("", "the schema"))
         for batch in file.iter_batches(batch_size=PARQUET_ROWS):
             for row in batch.to_pylist():
                 number += 1
                 place = Place(f"/{number}", f"row {number}")
-                values = {name: plain_value(row[name]) for name in names if row[name] is not None}
+                cells = {name: row[own] for name, own in zip(names, written, strict=True) if row[own] is not None}
+                values = {name: plain_value(value) for name, value in cells.items()}
                 if (bad := next((name for name in values if values[name] is NotJSON), None)) is not None:
                     detail = (
-                        f"column {bad!r} holds {type(row[bad]).__name__}, which JSON has not; write text or numbers"
+                        f"column {bad!r} holds {type(cells[bad]).__name__}, which JSON has not; write text or numbers"
                     )
                     yield place, _problem(place, detail, f"{place.pointer}/{escape(bad)}")
                 else:
