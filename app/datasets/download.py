@@ -108,8 +108,10 @@ def _csv_rows(items: Sequence[Item], order: Sequence[str]) -> bytes:
 def _csv_row(cells: Sequence[str]) -> bytes:
     text = io.StringIO(newline="")
     # The writer does not quote a carriage return that ends no line, and the reader takes it for the end of one.
-    quoting = csv.QUOTE_ALL if any("\r" in cell for cell in cells) else csv.QUOTE_MINIMAL
-    csv.writer(text, lineterminator="\n", quoting=quoting).writerow(cells)
+    if any("\r" in cell for cell in cells):
+        csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(cells)
+    else:
+        csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue().encode()
 
 

@@ -62,21 +62,29 @@ class Erasure:
         if all(dataset.content.retention_days is None for dataset in latest):
             return []
         old: dict[str, set[str]] = {}
-        kept: set[str] = set()
+        young: list[tuple[str, int]] = []
         for dataset in latest:
             name, days = str(dataset.name), dataset.content.retention_days
             for version in await Catalogue(self._registry).every_version(KIND, name):
-                artifact = await self._registry.resolve(KIND, f"{name}@{version.number}")
-                digests = {entry.digest for entry in await self._datasets.entries(artifact)}
                 if days is not None and version.created_at + timedelta(days=days) <= now:
-                    old.setdefault(name, set()).update(digests)
+                    old.setdefault(name, set()).update(await self._digests(name, version.number))
                 else:
-                    kept |= digests
+                    young.append((name, version.number))
+        due = await self._still_there(set().union(*old.values()))
+        if not due:  # as a rule: then what the young ones hold need not be read
+            return []
+        for name, number in young:
+            due -= await self._digests(name, number)
         found = []
         for name, digests in old.items():
-            if open_ := await self._still_there(digests - kept):
-                found.append((name, await self._tombstone(open_, name, "retention")))
+            if gone := digests & due:
+                found.append((name, await self._tombstone(gone, name, "retention")))
+                due -= gone
         return found
+
+    async def _digests(self, name: str, number: int) -> set[str]:
+        version = await self._registry.resolve(KIND, f"{name}@{number}")
+        return {entry.digest for entry in await self._datasets.entries(version)}
 
     async def _versions(self, name: str) -> list[Artifact]:
         rows = await Catalogue(self._registry).every_version(KIND, name)

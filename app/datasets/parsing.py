@@ -1,6 +1,5 @@
 """Files of items: JSON lines, CSV and Parquet, each refused with its line (or row) and field, and what to do."""
 
-import codecs
 import csv
 import hashlib
 import io
@@ -12,9 +11,9 @@ import msgspec
 
 from app.datasets.columns import Columns, NotJSON, plain_value
 from app.datasets.duplicates import EXAMPLE
-from app.datasets.identifiers import id_problem
 from app.datasets.schemas import Entry, ItemBody, ItemCreate
 from app.datasets.sensitivity import MASK, masks_in
+from app.datasets.texts import id_problem, not_utf8
 from app.kit.digests import DIGEST_PREFIX, canonical, normalised, simple
 from app.kit.errors import FieldError, InvalidContentError, UnsupportedMediaError
 from app.kit.pointers import escape
@@ -26,7 +25,6 @@ MAX_PROBLEMS = 20
 MAX_LINE = 8 * 1024 * 1024
 MAX_ROWS, MAX_UNFOLDED, PARQUET_ROWS = 1_000_000, 1024 * 1024 * 1024, 200
 BOM = b"\xef\xbb\xbf"
-PORTION = 1 << 20
 
 
 class Place(NamedTuple):
@@ -202,7 +200,7 @@ def _csv(data: bytes, columns: Columns) -> Raws:
     try:
         if data.count(b"\n") > MAX_ROWS and sum(1 for _ in islice(_records(data), MAX_ROWS + 2)) > MAX_ROWS + 1:
             raise _too_many("rows")
-        header = next(reader, [])
+        header: list[str] = next(reader, [])
         names = _header(columns, header, place)
         before = reader.line_num
         for row in reader:
@@ -219,7 +217,7 @@ def _csv(data: bytes, columns: Columns) -> Raws:
         yield place, _problem(place, f"not CSV: {error}")
 
 
-def _records(data: bytes) -> "csv._reader":
+def _records(data: bytes) -> Any:
     """The rows of a CSV file; its text is decoded as it is read."""
     return csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""), strict=True)
 
@@ -275,24 +273,15 @@ READERS: dict[str, Callable[[bytes, Columns], Raws]] = {
 
 
 def _utf8(data: bytes) -> None:
-    """Raises `InvalidContentError` for what is not UTF-8. A portion at a time: one character outside of ASCII would make the
-    text of the whole four times as large as its bytes."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    view = memoryview(data)
-    for start in range(0, len(data), PORTION):
-        held = len(decoder.getstate()[0])  # bytes of a character that began in the portion before
-        try:
-            decoder.decode(view[start : start + PORTION], start + PORTION >= len(data))
-        except UnicodeDecodeError as error:
-            at = start - held + error.start
-            line = data.count(b"\n", 0, at) + 1
-            place = Place(f"/{line}", f"line {line}")
-            raise _problem(place, f"byte {at} of the file is not UTF-8; save it as UTF-8") from error
+    if (at := not_utf8(data)) is not None:
+        line = data.count(b"\n", 0, at) + 1
+        place = Place(f"/{line}", f"line {line}")
+        raise _problem(place, f"byte {at} of the file is not UTF-8; save it as UTF-8")
 
 
 def _too_many(what: str) -> InvalidContentError:
-    return InvalidContentError.at(
-        "", f"more than {MAX_ROWS:,} {what}; at most {MAX_ROWS:,} are read: make several datasets"
+    return several(
+        [FieldError("", f"more than {MAX_ROWS:,} {what}; at most {MAX_ROWS:,} are read: make several datasets")]
     )
 
 

@@ -164,6 +164,11 @@ class Datasets:
         items = await self.items(await self.registry.by_digest(KIND, digest))
         return [item for item in items if not item.erased]
 
+    async def erased(self, digest: str) -> int:
+        """How many items of a dataset version, given by the digest of its content, were erased."""
+        found = await self.registry.repository.erased(await self.registry.repository.contents(KIND, digest, 1))
+        return found.get(digest, 0)
+
     async def entries(self, dataset: Artifact) -> list[Entry]:
         """The manifest alone: ids, digests, tags and splits, without reading the items."""
         return [entry async for entry in self.manifests.entries(dataset.content.items)]

@@ -6,13 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import httpx2
-from sqlalchemy import select
+from sqlalchemy import delete, select
+from sqlmodel import col
 
 from app.datasets.retention import Retention
-from app.datasets.tables import ItemRow
+from app.datasets.service import Datasets
+from app.datasets.tables import ItemRow, ManifestPartRow
 from app.kit.clock import utc_now
 from tests.app.datasets.test_datasets import items
 from tests.app.registry.api import got, items_of, made, path, problem, prompt
+from tests.conftest import client_of
 
 PEOPLE = [
     {
@@ -166,3 +169,27 @@ async def test_erasing_and_adding_at_once_lose_neither_and_counts_stay_true(clie
     for version in range(1, 6):
         there = await items(client, "d", version)
         assert (await erased_counts(client))[version] == sum(i["erased"] for i in there) == 4
+
+
+async def test_retention_of_one_project_does_not_wait_for_another_that_cannot_be_read(
+    client: httpx2.AsyncClient, app: Any
+) -> None:
+    sessions, now = app.litestar.state.sessions, utc_now()
+    ids = {}
+    for name in ("aaa", "bbb", "ccc"):
+        made_ = (await client.post("/api/v1/projects", json={"name": name})).json()
+        ids[name] = made_["id"]
+        async with client_of(app, made_["key"]["key"]) as other:
+            await made(other, "datasets", "d", {"items": PEOPLE, "retention_days": 30})
+    async with sessions.begin() as session:
+        lost = delete(ManifestPartRow).where(col(ManifestPartRow.project_id) == ids["bbb"])
+        await session.execute(lost)
+    assert await Retention(sessions, lambda: now + timedelta(days=31)).look() == 8
+    assert await Retention(sessions, lambda: now + timedelta(days=31)).look() == 0
+
+
+async def test_a_corpus_knows_how_many_of_its_items_are_erased(client: httpx2.AsyncClient, app: Any) -> None:
+    digest = (await made(client, "datasets", "d", {"items": PEOPLE}))["digest"]
+    await erase(client, ids=["q0", "q1"])
+    async with app.litestar.state.sessions() as session:
+        assert await Datasets(session, "default").erased(digest) == 2

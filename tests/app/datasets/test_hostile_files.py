@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.datasets import parsing
+from app.datasets import texts
 from app.datasets.parsing import parse
 from app.kit.errors import InvalidContentError
 from tests.app.datasets.test_datasets import CSV, JSONL, upload
@@ -37,8 +37,8 @@ def lines(text: bytes) -> bytes:
         (b'a\n"' + b"x" * SIZE, CSV, "line 2: not CSV: field larger"),
         (b"a,b\n1,\x002\n", CSV, "line 2: a NUL character"),
         ("id,a\n1,2\n".encode("utf-16"), CSV, "line 1: byte 0 of the file is not UTF-8"),
-        (b"a\n" + b"x" * parsing.PORTION + b"\n\xc3", CSV, "line 3: byte 1048579 of the file is not UTF-8"),
-        ('"é"'.encode() + b"x" * (parsing.PORTION - 5) + b"\n\xe9", CSV, "line 2: byte 1048576 of the file"),
+        (b"a\n" + b"x" * texts.PORTION + b"\n\xc3", CSV, "line 3: byte 1048579 of the file is not UTF-8"),
+        ('"é"'.encode() + b"x" * (texts.PORTION - 5) + b"\n\xe9", CSV, "line 2: byte 1048576 of the file"),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )
