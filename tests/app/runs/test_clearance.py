@@ -129,3 +129,22 @@ async def test_a_digest_does_not_tell_a_masked_value_that_has_few_possible_ones(
         seen = await items_of(other, url)
     assert [item["digest"][:9] for item in seen] == ["[masked: ", "sha256:" + seen[1]["digest"][7:9]]
     assert [item["digest"][:7] for item in await items_of(sqlite_client, url)] == ["sha256:"] * 2
+
+
+async def test_a_public_key_sees_nothing_of_what_people_asked_and_said(
+    sqlite_client: httpx2.AsyncClient, sqlite_app: Any
+) -> None:
+    client = sqlite_client
+    await made(client, "prompts", "p", prompt("{{ q }}", variables={"q": {}}))
+    asked = {"prompt": "p@1", "variables": {"q": SECRET}, "messages": [{"role": "user", "content": SECRET}]}
+    logged = await client.post("/api/v1/inferences", json={**asked, "output": SECRET})
+    assert logged.status_code == 201, logged.text
+    rated = {"inference_id": logged.json()["id"], "rater": "r", "signal": "thumbs", "value": True}
+    said = await client.post("/api/v1/feedback", json={**rated, "comment": SECRET, "correction": SECRET})
+    assert said.status_code == 201, said.text
+    urls = [f"/api/v1/inferences/{logged.json()['id']}", "/api/v1/feedback"]
+    for clearance, may in (("public", False), ("internal", True)):
+        async with client_of(sqlite_app, await key(client, "reader", clearance)) as other:
+            for url in urls:
+                answer = await other.get(url)
+                assert (answer.status_code, SECRET in answer.text) == (200, may), answer.text
