@@ -61,7 +61,7 @@ from app.registry.fetching import Versions
 from app.releases import controller as releases
 from app.releases.lifecycle import controller as catalogue
 from app.releases.service import Releases
-from app.retrieval.schemas import LoadItems
+from app.retrieval.schemas import CountErased, LoadItems
 from app.retrieval.service import Retrieval
 from app.runs import controller as runs
 from app.runs.service import Runs
@@ -199,7 +199,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             await runner.check(state.engine)
         state.llm = LLM(settings.environ, settings.allow_hosts, allow_loopback=settings.host in LOOPBACK)
         stack.push_async_callback(state.llm.close)
-        state.retrieval = Retrieval(_corpus_loader(state.sessions))
+        state.retrieval = Retrieval(_corpus_loader(state.sessions), _erased_counter(state.sessions))
         stack.push_async_callback(state.retrieval.close)
         state.generation = Generation(state.llm, state.retrieval)
         set_counter(state.llm.tokens.count)
@@ -231,6 +231,14 @@ def _corpus_loader(sessions: Sessions) -> LoadItems:
             return await Datasets(session, project_id).items_by_digest(digest)
 
     return load
+
+
+def _erased_counter(sessions: Sessions) -> CountErased:
+    async def count(project_id: str, digest: str) -> int:
+        async with sessions() as session:
+            return await Datasets(session, project_id).erased(digest)
+
+    return count
 
 
 def _sqlite_folder(url: str) -> None:

@@ -2,8 +2,8 @@
 
 A column is called `id`, `reference`, `tags` (words separated by `;`), `split`, `cluster`, `inputs.<name>`, `metadata.<name>`,
 `recorded.<model>` (the text it answered) or, for short, as the input it holds. In CSV every value is text and an empty cell is
-left out. A Parquet column may also be nested: `inputs`, `metadata`, `history`, `recorded`. A mapping gives columns that are
-called otherwise their place.
+left out; `history` may hold the JSON of messages. A Parquet column may also be nested: `inputs`, `metadata`, `history`,
+`recorded`. A mapping gives columns that are called otherwise their place.
 """
 
 from collections.abc import Sequence
@@ -84,6 +84,8 @@ def _put(item: dict[str, Any], name: str, value: Any) -> None:
         item["tags"] = [tag.strip() for tag in value.split(";") if tag.strip()] if isinstance(value, str) else value
     elif name in OWN:
         item[name] = value
+    elif name == "history" and isinstance(value, str) and (messages := _messages(value)) is not None:
+        item[name] = messages
     elif name in NESTED and isinstance(value, dict | list):
         item[name] = {**item[name], **value} if isinstance(value, dict) and name in item else value
     elif dot and head in ("inputs", "metadata"):
@@ -92,6 +94,16 @@ def _put(item: dict[str, Any], name: str, value: Any) -> None:
         item.setdefault(head, {})[rest] = {"text": value} if isinstance(value, str) else value
     else:
         item["inputs"][name] = value
+
+
+def _messages(text: str) -> list[Any] | None:
+    """The messages of a cell that holds their JSON, as an export writes them; None for any other text, which is an input."""
+    if not text.startswith("[{"):
+        return None
+    try:
+        return msgspec.json.decode(text, type=list[dict[str, Any]])
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def plain_value(value: Any) -> Any:

@@ -41,12 +41,6 @@ SHOWN = 500
 """Changed items of a diff that are shown with their bodies; all are counted."""
 
 
-async def stream_session(state: State) -> AsyncSession:
-    """A session for what is sent after the handler returned; whoever takes it closes it."""
-    session: AsyncSession = state.sessions()
-    return session
-
-
 async def provide_datasets(
     session: NamedDependency[AsyncSession], caller: NamedDependency[Caller], state: State
 ) -> Datasets:
@@ -143,18 +137,14 @@ class DatasetController(Controller):
     ) -> Stream:
         """A version as a file, streamed. JSON lines give the same version again; CSV and Parquet are tables of it. Values
         above the key's clearance are masked, erased items are left out."""
-        session = await stream_session(state)
-        try:
-            datasets = Datasets(session, caller.project_id)
-            dataset = await datasets.registry.resolve("dataset", f"{decoded_name(name)}@{ref}")
-            pieces = Download(datasets, dataset, caller.clearance).pieces(form)
-            first = await anext(pieces, b"")
-        except BaseException:
-            await session.close()
-            raise
+        async with state.sessions() as session:
+            registry = Datasets(session, caller.project_id).registry
+            dataset = await registry.resolve("dataset", f"{decoded_name(name)}@{ref}")
+        pieces = Download(state.sessions, caller.project_id, dataset, caller.clearance).pieces(form)
+        first = await anext(pieces, b"")  # what fails before anything was sent is an ordinary problem
 
         async def rest() -> AsyncIterator[bytes]:
-            async with aclosing(session):
+            async with aclosing(pieces):
                 yield first
                 async for piece in pieces:
                     yield piece
@@ -173,15 +163,17 @@ class DatasetController(Controller):
     async def report(
         self,
         datasets: NamedDependency[Datasets],
+        caller: NamedDependency[Caller],
         name: FromPath[str],
         ref: FromPath[str],
         threshold: FromQuery[float] = 0.9,
         prompt: FromQuery[list[str] | None] = None,
     ) -> DatasetReport:
         """Duplicates and near duplicates, leakage between splits and into the messages of prompts (of `prompt`, else of all in
-        use), and what looks personal or secret. `threshold` is the similarity from which two texts are alike."""
+        use), and what looks personal or secret. `threshold` is the similarity from which two texts are alike.
+        Values above the key's clearance are not compared."""
         dataset = await datasets.registry.resolve("dataset", f"{decoded_name(name)}@{ref}")
-        return await Reporter(datasets).report(dataset, threshold, prompt or [])
+        return await Reporter(datasets).report(dataset, threshold, prompt or [], caller.clearance)
 
     @post(
         "/{name:str}/items",

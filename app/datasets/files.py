@@ -30,5 +30,4 @@ class DatasetFiles:
 
     async def store(self, items: Sequence[Parsed], content: Any) -> list[FieldError]:
         warnings = await self._datasets.scanned(items, About.of(content))
-        await self._datasets.store([item.entry for item in items], items)
-        return warnings
+        return warnings + await self._datasets.store([item.entry for item in items], items)

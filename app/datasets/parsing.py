@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +13,7 @@ from app.datasets.columns import Columns, NotJSON, plain_value
 from app.datasets.duplicates import EXAMPLE
 from app.datasets.schemas import Entry, ItemBody, ItemCreate
 from app.datasets.sensitivity import MASK, masks_in
+from app.datasets.texts import id_problem, not_utf8
 from app.kit.digests import DIGEST_PREFIX, canonical, normalised, simple
 from app.kit.errors import FieldError, InvalidContentError, UnsupportedMediaError
 from app.kit.pointers import escape
@@ -135,6 +137,8 @@ def _item(place: Place, raw: Any) -> Parsed:
             raise _problem(
                 place, f"message {number + 1} of the history has no role", f"{place.pointer}/history/{number}"
             )
+    if isinstance(sent.id, str) and (problem := id_problem(sent.id)) is not None:
+        raise _problem(place, f"id: {problem}", f"{place.pointer}/id")
     if sent.split.startswith(EXAMPLE):
         raise _problem(place, f"split: a split's name does not begin with {EXAMPLE!r}", f"{place.pointer}/split")
     given = {field: getattr(sent, field) for field in ItemBody.__struct_fields__}
@@ -161,11 +165,14 @@ def _representable(place: Place, raw: Any) -> None:
 
 def _jsonl(data: bytes, columns: Columns) -> Raws:
     _utf8(data)
+    if data.count(b"\n") > MAX_ROWS:
+        raise _too_many("lines")
     decode = msgspec.json.Decoder().decode
-    for number, line in enumerate(data.removeprefix(BOM).split(b"\n"), start=1):
-        place = Place(f"/{number}", f"line {number}")
-        if not line.strip():
+    for number, raw_line in enumerate(io.BytesIO(data), start=1):  # one line at a time is held
+        line = raw_line.removeprefix(BOM) if number == 1 else raw_line
+        if line.isspace():
             continue
+        place = Place(f"/{number}", f"line {number}")
         if len(line) > MAX_LINE:
             yield place, _problem(place, f"{len(line):,} bytes; at most {MAX_LINE:,} are read of one line")
             continue
@@ -187,10 +194,13 @@ def _jsonl(data: bytes, columns: Columns) -> Raws:
 
 def _csv(data: bytes, columns: Columns) -> Raws:
     csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(io.StringIO(_utf8(data), newline=""), strict=True)
+    _utf8(data)
     place = Place("/1", "line 1")
+    reader = _records(data)
     try:
-        header = next(reader, [])
+        if data.count(b"\n") > MAX_ROWS and sum(1 for _ in islice(_records(data), MAX_ROWS + 2)) > MAX_ROWS + 1:
+            raise _too_many("rows")
+        header: list[str] = next(reader, [])
         names = _header(columns, header, place)
         before = reader.line_num
         for row in reader:
@@ -207,6 +217,11 @@ def _csv(data: bytes, columns: Columns) -> Raws:
         yield place, _problem(place, f"not CSV: {error}")
 
 
+def _records(data: bytes) -> Any:
+    """The rows of a CSV file; its text is decoded as it is read."""
+    return csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""), strict=True)
+
+
 def _parquet(data: bytes, columns: Columns) -> Raws:
     import pyarrow
     from pyarrow import parquet
@@ -215,15 +230,17 @@ def _parquet(data: bytes, columns: Columns) -> Raws:
     try:
         file = parquet.ParquetFile(io.BytesIO(data))
         _bounded(file.metadata)
-        names = _header(columns, list(file.schema_arrow.names), Place("", "the schema"))
+        written = list(file.schema_arrow.names)
+        names = _header(columns, written, Place("", "the schema"))
         for batch in file.iter_batches(batch_size=PARQUET_ROWS):
             for row in batch.to_pylist():
                 number += 1
                 place = Place(f"/{number}", f"row {number}")
-                values = {name: plain_value(row[name]) for name in names if row[name] is not None}
+                cells = {name: row[own] for name, own in zip(names, written, strict=True) if row[own] is not None}
+                values = {name: plain_value(value) for name, value in cells.items()}
                 if (bad := next((name for name in values if values[name] is NotJSON), None)) is not None:
                     detail = (
-                        f"column {bad!r} holds {type(row[bad]).__name__}, which JSON has not; write text or numbers"
+                        f"column {bad!r} holds {type(cells[bad]).__name__}, which JSON has not; write text or numbers"
                     )
                     yield place, _problem(place, detail, f"{place.pointer}/{escape(bad)}")
                 else:
@@ -255,13 +272,17 @@ READERS: dict[str, Callable[[bytes, Columns], Raws]] = {
 }
 
 
-def _utf8(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+def _utf8(data: bytes) -> None:
+    if (at := not_utf8(data)) is not None:
+        line = data.count(b"\n", 0, at) + 1
         place = Place(f"/{line}", f"line {line}")
-        raise _problem(place, f"byte {error.start} of the file is not UTF-8; save it as UTF-8") from error
+        raise _problem(place, f"byte {at} of the file is not UTF-8; save it as UTF-8")
+
+
+def _too_many(what: str) -> InvalidContentError:
+    return several(
+        [FieldError("", f"more than {MAX_ROWS:,} {what}; at most {MAX_ROWS:,} are read: make several datasets")]
+    )
 
 
 def _problem(place: Place, words: str, pointer: str | None = None) -> InvalidContentError:

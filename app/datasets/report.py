@@ -9,6 +9,7 @@ import msgspec
 
 from app.datasets.duplicates import EXAMPLE, Found, Text, near_duplicates
 from app.datasets.schemas import Item
+from app.datasets.sensitivity import MASK, above, highest, masked
 from app.datasets.service import Datasets
 from app.registry.composition import expanded
 from app.registry.contents import plain
@@ -45,14 +46,19 @@ class Reporter:
     def __init__(self, datasets: Datasets) -> None:
         self._datasets, self._registry = datasets, datasets.registry
 
-    async def report(self, dataset: Artifact, threshold: float, prompts: Sequence[str]) -> DatasetReport:
-        """`prompts` are those whose messages are compared; none named: all that are in use (the first 500 by name).
+    async def report(
+        self, dataset: Artifact, threshold: float, prompts: Sequence[str], clearance: str
+    ) -> DatasetReport:
+        """`prompts` are those whose messages are compared; none named: all that are in use (the first 500 by name). Values above
+        `clearance` are not compared: that a text is like one that somebody chose would tell what it is.
 
         Raises `InvalidContentError` for a threshold outside of 0.5 to 1, `NotFoundError` for an unknown prompt.
         """
         items = await self._datasets.items(dataset)
         here = [item for item in items if not item.erased]
-        texts = [Text(item.id, item.split, text_of(item)) for item in here]
+        hidden = above(highest(dataset.content), clearance)
+        shown = [masked(item, dataset.content, clearance) for item in here]
+        texts = [Text(item.id, item.split, text) for item in shown if (text := text_of(item)) or not hidden]
         examples = await self._examples(prompts)
         duplicates = await anyio.to_thread.run_sync(lambda: near_duplicates(texts, threshold=threshold, limit=SHOWN))
         leakage = await anyio.to_thread.run_sync(
@@ -63,8 +69,8 @@ class Reporter:
             items=len(items),
             erased=len(items) - len(here),
             splits=dict(sorted(Counter(item.split for item in here if item.split).items())),
-            duplicates=duplicates,
-            leakage=leakage,
+            duplicates=_told(duplicates, hidden),
+            leakage=_told(leakage, hidden),
             sensitive=await anyio.to_thread.run_sync(_sensitive, here),
         )
 
@@ -82,9 +88,17 @@ class Reporter:
         return found
 
 
+def _told(found: Found, hidden: bool) -> Found:
+    """The same, saying that not all was looked at."""
+    if not hidden:
+        return found
+    reason = f"{found.reason} Values above this key's clearance were not compared.".strip()
+    return msgspec.structs.replace(found, complete=False, reason=reason)
+
+
 def text_of(item: Item) -> str:
-    """What is compared of an item: the texts of its inputs, in the order of their names."""
-    return "\n".join(_texts(item.inputs))
+    """What is compared of an item: the texts of its inputs, in the order of their names; masks are no texts."""
+    return "\n".join(text for text in _texts(item.inputs) if not text.startswith(MASK))
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -10,6 +10,7 @@ from app.datasets.erasure import Erasure
 from app.datasets.service import KIND
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
+from app.kit.errors import DomainError
 from app.registry.repository import projects_with
 
 FIRST_S, EVERY_S = 30, 6 * 3600
@@ -31,14 +32,20 @@ class Retention:
                 await self._task
 
     async def look(self) -> int:
-        """Erases what is due in every project; how many items that were."""
+        """Erases what is due in every project; how many items that were. What goes wrong in one keeps no other from it."""
         async with self._sessions() as session:
             projects = await projects_with(session, KIND)
         erased = 0
         for project_id in projects:
-            async with self._sessions.begin() as session:
-                await writing(session)
-                done = await Erasure(session, project_id, "retention", self._clock).expire()
+            try:
+                async with self._sessions.begin() as session:
+                    await writing(session)
+                    done = await Erasure(session, project_id, "retention", self._clock).expire()
+            except (SQLAlchemyError, DomainError):
+                logger.exception(
+                    "retention: project %s could not be looked through; it is tried again later", project_id
+                )
+                continue
             for name, gone in done:
                 erased += gone.items
                 logger.info("retention: erased %d items of dataset %s", gone.items, name)

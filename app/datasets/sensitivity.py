@@ -35,7 +35,9 @@ def masked(item: Item, dataset: Dataset, clearance: str) -> Item:
     }
     if not isinstance(changed.get("history", []), list):
         changed["history"] = [{"role": "user", "content": changed["history"]}]
-    return msgspec.structs.replace(item, **changed, masked=hidden)
+    # A digest tells a value that has few possible ones: whoever sees all else tries them. One that is the id stays.
+    digest = item.digest if not hidden or item.id == item.digest else mask_of(highest(dataset))
+    return msgspec.structs.replace(item, **changed, digest=digest, masked=hidden)
 
 
 def mask_of(level: Level) -> str:

@@ -19,6 +19,8 @@ from app.datasets.manifests import Manifests, manifest_digest
 from app.datasets.parsing import MAX_PROBLEMS, Parsed, schema_problems, several
 from app.datasets.schemas import Entry, Item
 from app.datasets.tables import ItemRow
+from app.datasets.tombstones import Tombstones
+from app.kit.changes import Change, record
 from app.kit.clock import Clock, utc_now
 from app.kit.db import batched_by_variables, insert_rows
 from app.kit.errors import FieldError, InvalidContentError
@@ -63,6 +65,8 @@ class Datasets:
         self._session, self._project_id = session, project_id
         self.registry = Registry(session, project_id, actor=actor, clock=clock, scan=scan)
         self.manifests = Manifests(session, project_id)
+        self.tombstones = Tombstones(self.registry.repository, self.manifests)
+        self._actor = actor
 
     async def create_version(
         self,
@@ -82,7 +86,7 @@ class Datasets:
         warnings = await self.scanned(items, about)
         await self.registry.repository.lock()
         await self.registry.labels.require_free(KIND, name, labels)
-        await self.store(entries, items)
+        warnings += await self.store(entries, items)
         version, created = await self.registry.create_version(
             KIND, name, content, message, labels, pointer=pointer, source=source
         )
@@ -120,7 +124,7 @@ class Datasets:
         about = About.of(latest.content)
         content = content_of(list(entries.values()), put, about, "")
         warnings = await self.scanned(put, about)
-        await self.store(list(entries.values()), put)
+        warnings += await self.store(list(entries.values()), put)
         version, created = await self.registry.create_version(KIND, name, content, message, labels, source=source)
         return _warned(version, warnings), created
 
@@ -137,12 +141,19 @@ class Datasets:
             raise several(told(found))
         return told(found)
 
-    async def store(self, entries: Sequence[Entry], items: Iterable[Parsed]) -> None:
-        """Keeps items and their manifest, as far as they are not there. The caller holds the registry's lock."""
+    async def store(self, entries: Sequence[Entry], items: Iterable[Parsed]) -> list[FieldError]:
+        """Keeps items and their manifest, as far as they are not there. The caller holds the registry's lock.
+
+        An item that was erased and is sent again is there again, in every version that has it; the warning says so.
+        """
         manifest = manifest_digest((entry.id, entry.digest) for entry in entries)
-        await self._store_items({item.digest: item.body for item in items})
+        restored = await self._store_items({item.digest: item.body for item in items})
         if not await self.manifests.known(manifest):
             await self.manifests.store(manifest, entries)
+            await self.tombstones.note(manifest, entries)
+        if not restored:
+            return []
+        return [FieldError("", f"{restored:,} of these items were erased before and are kept again, in every version")]
 
     async def items(self, dataset: Artifact) -> list[Item]:
         """All items of a version, in its order."""
@@ -152,6 +163,11 @@ class Datasets:
         """The items of a dataset version given by the digest of its content, without those that were erased."""
         items = await self.items(await self.registry.by_digest(KIND, digest))
         return [item for item in items if not item.erased]
+
+    async def erased(self, digest: str) -> int:
+        """How many items of a dataset version, given by the digest of its content, were erased."""
+        found = await self.registry.repository.erased(await self.registry.repository.contents(KIND, digest, 1))
+        return found.get(digest, 0)
 
     async def entries(self, dataset: Artifact) -> list[Entry]:
         """The manifest alone: ids, digests, tags and splits, without reading the items."""
@@ -190,17 +206,32 @@ class Datasets:
             return []
         return changed_items(await self.entries(before), await self.entries(after))
 
-    async def _store_items(self, bodies: dict[str, bytes]) -> None:
+    async def _store_items(self, bodies: dict[str, bytes]) -> int:
+        """How many of them had been erased."""
         missing = dict(sorted(bodies.items()))
+        erased: dict[str, bytes] = {}
         for some in batched_by_variables(bodies, 2):
-            query = select(col(ItemRow.digest)).where(
+            query = select(col(ItemRow.digest), col(ItemRow.body).is_(None)).where(
                 col(ItemRow.project_id) == self._project_id, col(ItemRow.digest).in_(some)
             )
-            for digest in await self._session.scalars(query):
-                del missing[digest]
+            for digest, gone in (await self._session.execute(query)).all():
+                body = missing.pop(digest)
+                if gone:
+                    erased[digest] = body
         rows = ({"project_id": self._project_id, "digest": d, "body": body} for d, body in missing.items())
         while batch := list(islice(rows, BATCH)):
             await insert_rows(self._session, ItemRow, batch, ignore_existing=True)
+        if erased:
+            versions = await self.tombstones.lift(erased)
+            change = Change(
+                project_id=self._project_id,
+                actor=self._actor,
+                action="dataset.restored",
+                subject=f"{KIND} items",
+                details={"items": len(erased), "versions": versions},
+            )
+            record(self._session, change)
+        return len(erased)
 
 
 def _scan(items: Iterable[Parsed]) -> list[Found]:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import msgspec
 from litestar import Controller, Response, Router, delete, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
@@ -9,6 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.schemas import Caller
+from app.datasets.sensitivity import above, mask_of
 from app.feedback.filters import Filters
 from app.feedback.schemas import (
     Erased,
@@ -25,8 +27,11 @@ from app.feedback.summary import By, summary
 from app.kit.asgi import decoded_name
 from app.kit.errors import BadRequestError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+from app.registry.kinds.dataset import Level
 
 MAX_RATINGS = 1_000
+SERVED: Level = "internal"
+"""What real people asked, were answered and said of it: nobody declared it public."""
 BYS: tuple[str, ...] = By.__args__  # type: ignore[attr-defined]
 
 
@@ -66,7 +71,8 @@ class FeedbackController(Controller):
         limit: FromQuery[int] = DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
     ) -> Page[RatingRead]:
-        """Ratings, newest first; with `history` also those that their raters replaced. `prompt` is a name or `name@7`."""
+        """Ratings, newest first; with `history` also those that their raters replaced. `prompt` is a name or `name@7`. A key of
+        public clearance sees no comment and no correction."""
         filters = Filters(
             prompt=prompt,
             version=version,
@@ -79,7 +85,8 @@ class FeedbackController(Controller):
             until=until,
             history=history,
         )
-        return await _feedback(state).page(session, caller.project_id, filters, checked_limit(limit), cursor)
+        found = await _feedback(state).page(session, caller.project_id, filters, checked_limit(limit), cursor)
+        return Page([_said(rating, caller) for rating in found.items], found.next_cursor)
 
     @get("/feedback/summary", operation_id="feedback_summary", opt={"permission": "feedback:read"})
     async def summary(
@@ -127,8 +134,33 @@ class FeedbackController(Controller):
         caller: NamedDependency[Caller],
         inference_id: FromPath[str],
     ) -> InferenceRead:
-        """One answer as it was served."""
-        return await _feedback(state).inference(session, caller.project_id, decoded_name(inference_id))
+        """One answer as it was served. A key of public clearance sees neither what was asked nor what was answered."""
+        read = await _feedback(state).inference(session, caller.project_id, decoded_name(inference_id))
+        return _served(read, caller)
+
+
+def _served(read: InferenceRead, caller: Caller) -> InferenceRead:
+    if not above(SERVED, caller.clearance):
+        return read
+    mask = mask_of(SERVED)
+    return msgspec.structs.replace(
+        read,
+        variables=None if read.variables is None else dict.fromkeys(read.variables, mask),
+        messages=None,
+        output=None if read.output is None else mask,
+        error=None if read.error is None else mask,
+    )
+
+
+def _said(read: RatingRead, caller: Caller) -> RatingRead:
+    if not above(SERVED, caller.clearance):
+        return read
+    mask = mask_of(SERVED)
+    return msgspec.structs.replace(
+        read,
+        comment=None if read.comment is None else mask,
+        correction=None if read.correction is None else mask,
+    )
 
 
 def _feedback(state: State) -> Feedback:

@@ -15,11 +15,12 @@ from litestar.response.sse import ServerSentEventMessage
 from msgspec import UNSET, UnsetType
 
 from app.access.schemas import Caller
+from app.datasets.sensitivity import above, highest
 from app.generation.bundles import resolve_bundle
-from app.generation.schemas import Answer, AnswerDelta, CandidateSpec, CaseInput, Draft
+from app.generation.schemas import Answer, AnswerDelta, Bundle, CandidateSpec, CaseInput, Draft
 from app.generation.service import Generation
 from app.kit.asgi import decoded_name
-from app.kit.errors import DomainError, FieldError, InvalidContentError
+from app.kit.errors import DomainError, FieldError, ForbiddenError, InvalidContentError
 from app.kit.problems import Problem
 from app.llm.schemas import Message, ToolCall, Usage
 from app.llm.tokens import DEFAULT_ENCODING, Tokens, UnknownEncodingError
@@ -115,11 +116,14 @@ class GenerationController(Controller):
         """One answer of any combination of prompt, RAG config, tool config and endpoint; nothing is stored, but for 24
         hours under an Idempotency-Key that was sent.
 
+        A corpus whose values are above the key's clearance is refused (403): the answer could tell them.
         With `stream`: events `delta` `{text}`, then `answer` (the whole), or `error` (a problem).
         """
         candidate = CandidateSpec(data.prompt, data.rag_config, data.tool_config, data.endpoint, data.params)
         async with state.sessions() as session:  # not the request's: a call must not hold a transaction open
-            bundle = await resolve_bundle(Registry(session, caller.project_id), candidate, keep=False)
+            registry = Registry(session, caller.project_id)
+            bundle = await resolve_bundle(registry, candidate, keep=False)
+            await _require_corpus(registry, bundle, caller)
         generation: Generation = state.generation
         case = CaseInput(history=data.history)
         if not data.stream:
@@ -128,6 +132,18 @@ class GenerationController(Controller):
         pieces = generation.stream(bundle, case, variables=data.variables)
         first = await anext(pieces)  # what fails before anything was said is an ordinary problem
         return ServerSentEvent(_events(first, pieces), headers=_NO_STORE)  # type: ignore[return-value]
+
+
+async def _require_corpus(registry: Registry, bundle: Bundle, caller: Caller) -> None:
+    """Raises `ForbiddenError` for a corpus with values that the caller may not see."""
+    if bundle.corpus_digest is None:
+        return
+    level = highest((await registry.by_digest("dataset", bundle.corpus_digest)).content)
+    if above(level, caller.clearance):
+        raise ForbiddenError(
+            f"the corpus of this RAG config holds {level} values, and this key's clearance is {caller.clearance}: an answer "
+            "made from it cannot be shown"
+        )
 
 
 _NO_STORE = {"Cache-Control": "no-store"}

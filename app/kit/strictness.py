@@ -12,11 +12,13 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from app.kit.errors import BadRequestError, FieldError
+from app.kit.errors import BadRequestError, FieldError, TooLargeError
 
 KNOWN_QUERY = "known_query"
 IN_A_THREAD = 1024 * 1024
 """From this size on other requests need not wait while a body is looked through."""
+MAX_PARTS = 4_000_000
+"""Commas and opening brackets that a JSON body may have."""
 _KEY = re.compile(rb'"\s*:')
 _SPELLED = (b"\\u0022", b"\\u003", b"\\u0020", b"\\u000")
 """Ways to write what `_KEY` counts that the encoder would not choose."""
@@ -47,7 +49,8 @@ async def require_known_query(connection: ASGIConnection[Any, Any, Any, Any], ha
 
 
 async def refuse_repeated_keys(request: Request[Any, Any, Any]) -> None:
-    """Before a handler: raises `BadRequestError` that names the key that a JSON body has twice in one object, and where."""
+    """Before a handler: raises `BadRequestError` that names the key that a JSON body has twice in one object, and where;
+    `TooLargeError` for a body of too many values."""
     if request.method not in ("POST", "PUT", "PATCH"):
         return
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -55,12 +58,24 @@ async def refuse_repeated_keys(request: Request[Any, Any, Any]) -> None:
         return
     body = await request.body()
     if len(body) >= IN_A_THREAD:
+        await anyio.to_thread.run_sync(require_few_parts, body)
         found = await anyio.to_thread.run_sync(repeated_key, body)
     else:
         found = repeated_key(body)
     if found is not None:
         pointer, key = found
         raise BadRequestError.at(pointer, f"the key {key!r} stands twice in this object; leave one of them out")
+
+
+def require_few_parts(body: bytes) -> None:
+    """Raises `TooLargeError` for a body that would be far larger decoded: one of empty lists takes twenty times its bytes."""
+    if len(body) <= MAX_PARTS:
+        return
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_PARTS:
+        raise TooLargeError(
+            f"the body has more than {MAX_PARTS:,} values (commas and brackets are counted); send items as "
+            "application/x-ndjson, or less at a time"
+        )
 
 
 def repeated_key(body: bytes) -> tuple[str, str] | None:

@@ -73,14 +73,20 @@ class Repository:
         query = select(col(ArtifactRow.name)).where(*self._of(ArtifactRow, kind))
         return list(await self.session.scalars(query.order_by(col(ArtifactRow.name))))
 
+    async def any_erased(self) -> bool:
+        """Whether any item of the project's datasets is gone."""
+        query = select(col(ErasureRow.manifest)).where(col(ErasureRow.project_id) == self.project_id)
+        return await self.session.scalar(query.limit(1)) is not None
+
     async def count_erased(self, counts: Mapping[str, int]) -> None:
-        """Adds to how many items of each manifest are gone."""
+        """Adds to how many items of each manifest are gone; what is counted down to none is forgotten."""
         table = core(ErasureRow)
         for manifest, count in counts.items():
             own = {"project_id": self.project_id, "manifest": manifest}
             await insert_rows(self.session, ErasureRow, [{**own, "erased": 0}], ignore_existing=True)
             more = update(table).where(table.c.project_id == self.project_id, table.c.manifest == manifest)
             await self.session.execute(more.values(erased=table.c.erased + count))
+        await self.session.execute(delete(table).where(table.c.project_id == self.project_id, table.c.erased <= 0))
 
     async def version(
         self, kind: str, name: str, *, number: int | None = None, label: str | None = None

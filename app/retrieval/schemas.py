@@ -18,6 +18,8 @@ class CorpusItem(Protocol):
 
 LoadItems = Callable[[str, str], Awaitable[Sequence[CorpusItem]]]
 """`await load_items(project_id, corpus_digest)`: the items of a dataset version, in its order."""
+CountErased = Callable[[str, str], Awaitable[int]]
+"""`await count_erased(project_id, corpus_digest)`: how many items of a dataset version were erased by now."""
 
 
 class Chunk(msgspec.Struct, frozen=True):

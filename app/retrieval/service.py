@@ -1,15 +1,19 @@
 """Retrieval: one index per corpus and chunking, built once, searched in microseconds."""
 
 import asyncio
+import math
+import time
 from collections import OrderedDict
 
 import msgspec
 
 from app.registry.kinds.rag_config import RAGConfig
 from app.retrieval.index import Index
-from app.retrieval.schemas import Chunk, LoadItems
+from app.retrieval.schemas import Chunk, CountErased, LoadItems
 
 MAX_INDEXES = 32
+CHECK_S = 10.0
+"""After this long an index is asked about again: items that were erased are in it no longer than that."""
 LARGE = 20_000
 """Chunks from which on a search takes long enough (about a millisecond) to leave the event loop."""
 
@@ -17,8 +21,11 @@ LARGE = 20_000
 class Retrieval:
     """The indexes of this process; the most recently used stay. Lives on one event loop."""
 
-    def __init__(self, load_items: LoadItems) -> None:
-        self._load_items = load_items
+    def __init__(
+        self, load_items: LoadItems, count_erased: CountErased | None = None, *, check_s: float = CHECK_S
+    ) -> None:
+        self._load_items, self._count_erased, self._check_s = load_items, count_erased, check_s
+        self._checked: dict[tuple[str, str], tuple[float, int]] = {}
         self._indexes: OrderedDict[tuple[str, str, bytes], asyncio.Task[Index]] = OrderedDict()
 
     async def retrieve(self, project_id: str, rag: RAGConfig, corpus_digest: str, query: str) -> list[Chunk]:
@@ -32,6 +39,7 @@ class Retrieval:
         return index.search(query, rag.retriever.top_k, rag.min_score)
 
     async def _index(self, project_id: str, rag: RAGConfig, corpus_digest: str) -> Index:
+        await self._forget_erased(project_id, corpus_digest)
         key = (project_id, corpus_digest, msgspec.json.encode(rag.chunking))
         building = self._indexes.get(key)
         if building is None:
@@ -46,6 +54,22 @@ class Retrieval:
             if building.done() and (building.cancelled() or building.exception()):
                 self._indexes.pop(key, None)  # the next caller tries again
             raise
+
+    async def _forget_erased(self, project_id: str, corpus_digest: str) -> None:
+        """Drops a corpus's indexes when other items of it are erased than before."""
+        if self._count_erased is None:
+            return
+        corpus, now = (project_id, corpus_digest), time.monotonic()
+        at, before = self._checked.get(corpus, (-math.inf, -1))
+        if now - at < self._check_s:
+            return
+        count = await self._count_erased(project_id, corpus_digest)
+        self._checked[corpus] = (now, count)
+        if count != before:
+            for key in [key for key in self._indexes if key[:2] == corpus]:
+                del self._indexes[key]
+        while len(self._checked) > 4 * MAX_INDEXES:
+            self._checked.pop(next(iter(self._checked)))
 
     async def _build(self, project_id: str, rag: RAGConfig, corpus_digest: str) -> Index:
         items = await self._load_items(project_id, corpus_digest)

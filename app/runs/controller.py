@@ -163,16 +163,11 @@ class RunController(Controller):
         masking = await Masking.of(session, run, caller.clearance)
         kind: ExportFormat = format
 
-        async def pieces() -> AsyncIterator[bytes]:
-            async with state.sessions() as own:
-                async for piece in export(own, run, kind, masking):
-                    yield piece
-
         headers = {
             "Content-Disposition": f'attachment; filename="{run_id}.{kind}"',
             "X-Content-Type-Options": "nosniff",
         }
-        return Stream(pieces(), media_type=MEDIA_TYPES[kind], headers=headers)
+        return Stream(export(state.sessions, run, kind, masking), media_type=MEDIA_TYPES[kind], headers=headers)
 
     @post("/{run_id:str}/cancel", operation_id="cancel_run", opt=WRITE, status_code=200)
     async def cancel(self, caller: NamedDependency[Caller], state: State, run_id: FromPath[str]) -> RunRead:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.kit.db import Sessions
 from app.runs import results
 from app.runs.masking import Masking
 from app.runs.schemas import ExportFormat, Result
@@ -44,15 +44,15 @@ _FORMULA = re.compile(r"^[\s\uff1d\uff0b\uff0d\uff20]*[=+\-@\t\r\uff1d\uff0b\uff
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
-async def export(session: AsyncSession, run: Loaded, kind: ExportFormat, masking: Masking) -> AsyncIterator[bytes]:
+async def export(sessions: Sessions, run: Loaded, kind: ExportFormat, masking: Masking) -> AsyncIterator[bytes]:
     """The file, in pieces: no more than a portion of the cells is held at once."""
     if kind == "jsonl":
         encode = msgspec.json.Encoder().encode
-        async for some in results.each(session, run):
+        async for some in results.each(sessions, run):
             yield b"".join(encode(result) + b"\n" for result in masking.of_all(some))
         return
     table: CSV | Parquet = await asyncio.to_thread(CSV if kind == "csv" else Parquet, columns(run))
-    async for some in results.each(session, run):
+    async for some in results.each(sessions, run):
         yield await asyncio.to_thread(table.piece, masking.of_all(some))
     yield await asyncio.to_thread(table.end)
 

@@ -24,13 +24,8 @@ class Masking:
 
     @classmethod
     async def of(cls, session: AsyncSession, run: Loaded, clearance: str) -> "Masking":
-        registry = Registry(session, run.row.project_id)
-        dataset = await registry.by_digest("dataset", run.spec.dataset_digest)
-        levels = [highest(dataset.content)]
-        for digest in {v.rag_digest for v in run.spec.variants if v.rag_digest is not None}:
-            rag = await registry.by_digest("rag_config", digest)
-            levels.append(highest((await registry.by_digest("dataset", rag.pins["/corpus"])).content))
-        return cls(dataset.content, max(levels, key=LEVELS.index), clearance)
+        dataset = await Registry(session, run.row.project_id).by_digest("dataset", run.spec.dataset_digest)
+        return cls(dataset.content, await level_of(session, run), clearance)
 
     @property
     def needed(self) -> bool:
@@ -66,5 +61,16 @@ class Masking:
         )
 
 
+async def level_of(session: AsyncSession, run: Loaded) -> Level:
+    """The level of the most sensitive value that an answer of a run, or an error that quotes a request, may hold."""
+    registry = Registry(session, run.row.project_id)
+    levels = [highest((await registry.by_digest("dataset", run.spec.dataset_digest)).content)]
+    for digest in {v.rag_digest for v in run.spec.variants if v.rag_digest is not None}:
+        rag = await registry.by_digest("rag_config", digest)
+        levels.append(highest((await registry.by_digest("dataset", rag.pins["/corpus"])).content))
+    return max(levels, key=LEVELS.index)
+
+
 def _score(score: ScoreRead, mask: str) -> ScoreRead:
-    return msgspec.structs.replace(score, explanation=mask if score.explanation else "", evidence=None)
+    label = None if score.label is None else mask  # a judge's or a scorer's own words, which may be the answer's
+    return msgspec.structs.replace(score, label=label, explanation=mask if score.explanation else "", evidence=None)

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from app.datasets.schemas import Entry, Item
 from app.datasets.service import Datasets
-from app.kit.db import batched_by_variables, core
+from app.kit.db import Sessions, batched_by_variables, core
 from app.kit.errors import BadRequestError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.runs import store
@@ -47,11 +47,12 @@ async def page(session: AsyncSession, run: Loaded, filters: Filters, limit: int,
     return Page(items, None if last is None else encode_cursor(last.variant_no, last.case_no, last.repeat))
 
 
-async def each(session: AsyncSession, run: Loaded, size: int = 1_000) -> AsyncIterator[list[Result]]:
-    """Every cell, in portions."""
+async def each(sessions: Sessions, run: Loaded, size: int = 1_000) -> AsyncIterator[list[Result]]:
+    """Every cell, in portions, between which no session is open: their reader may be slow, or go away."""
     cursor = None
     while True:
-        found = await page(session, run, Filters(), size, cursor)
+        async with sessions() as session:
+            found = await page(session, run, Filters(), size, cursor)
         yield found.items
         cursor = found.next_cursor
         if cursor is None:

@@ -151,3 +151,20 @@ def test_a_search_among_ten_thousand_chunks_takes_far_less_than_a_call():
     for n in range(50):
         index.search(f"w{n} w{n + 1} w{n + 2} w{n + 3} unknown", 4, None)
     assert (time.perf_counter() - started) / 50 < 0.005
+
+
+async def test_an_erased_item_is_found_no_longer_once_the_index_is_asked_about_again():
+    corpora, erased = Corpora(c=CORPUS), 0
+
+    async def count(project_id: str, digest: str) -> int:
+        return erased
+
+    at_once, later = Retrieval(corpora, count, check_s=0), Retrieval(corpora, count, check_s=60)
+    for retrieval in (at_once, later):
+        for _ in range(2):
+            assert [c.id for c in await retrieval.retrieve("p", config(), "c", "timeout seconds")] == ["timeout"]
+    assert corpora.loads == 2, "as long as nothing is erased an index is built once"
+    corpora.corpora["c"] = [item for item in CORPUS if item.id != "timeout"]
+    erased = 1
+    assert await at_once.retrieve("p", config(), "c", "timeout seconds") == []
+    assert len(await later.retrieve("p", config(), "c", "timeout seconds")) == 1
