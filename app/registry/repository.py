@@ -176,6 +176,13 @@ class Repository:
         query = select(col(VersionRow.number)).where(*self._named(VersionRow, kind, name), _via(via)).limit(1)
         return await self.session.scalar(query) is not None
 
+    async def last_path(self, kind: str, name: str, via: str) -> str | None:
+        """The file that the newest version with this source came from."""
+        query = select(VersionRow).where(*self._named(VersionRow, kind, name), _via(via))
+        row = await self.session.scalar(query.order_by(col(VersionRow.number).desc()).limit(1))
+        path = None if row is None else row.source.get("path")
+        return path if isinstance(path, str) else None
+
     async def made_via(self, via: str) -> list[ArtifactRow]:
         """The names in use whose latest version has this source."""
         query = (
