@@ -111,7 +111,7 @@ async def _native(session: Session, target: Path | None, *, plan: bool, force: b
     if not plan:
         for path, data in ready.items():
             _write(folder, path, data)
-    notes = [*result["notes"], *_differing(here, force=force)]
+    notes = [*result["notes"], *_differing(here, files, force=force)]
     told = {"folder": str(folder), "written": list(ready), "kept": kept}
     session.out.data({**result, "files": files, "notes": notes, **told})
     for path in ready:
@@ -125,13 +125,18 @@ async def _content(client: AsyncClient, file: dict[str, Any], files: list[dict[s
     return str(file["text"]).encode() if file["items"] is None else await items(client, file, files, here)
 
 
-def _differing(here: Here, *, force: bool) -> list[str]:
+def _differing(here: Here, files: list[dict[str, Any]], *, force: bool) -> list[str]:
     """What stays different between the files and the registry."""
-    return [
+    archived = [
+        f"{of} is archived in the registry, but {here.paths[of]} has it: take it out there, or sync brings it back"
+        for of in here.left(files)
+    ]
+    rules = [
         f"the environment {name} has other rules in {PROJECT_FILE} than in the registry; sync brings the file's there, and "
         "`promptward export --force` the registry's here"
         for name in ([] if force else here.environments)
     ]
+    return archived + rules
 
 
 def _project_folder() -> Path:

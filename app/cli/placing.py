@@ -29,6 +29,11 @@ class Here(NamedTuple):
     folders: dict[str, str]
     environments: list[str]
 
+    def left(self, files: list[dict[str, Any]]) -> list[str]:
+        """Artifacts whose files lie here while the registry has them archived: it had their content, and exports none."""
+        exported = {key(of) for file in files for of in file["of"]}
+        return [of for of, what in self.actions.items() if what == "known" and of not in exported]
+
 
 async def look(client: AsyncClient, folder: Path) -> Here:
     """What a sync of the folder's files would do."""

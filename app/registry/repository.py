@@ -1,10 +1,10 @@
 """Named queries over one project's artifacts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, delete, select, text
+from sqlalchemy import Select, delete, false, func, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -183,6 +183,20 @@ class Repository:
         path = None if row is None else row.source.get("path")
         return path if isinstance(path, str) else None
 
+    async def keep(self, names: Mapping[tuple[str, str], str], via: str) -> None:
+        """Notes on the latest versions of names that the files at these paths hold them too, whoever made them."""
+        join = (
+            (col(ArtifactRow.project_id) == VersionRow.project_id)
+            & (col(ArtifactRow.kind) == VersionRow.kind)
+            & (col(ArtifactRow.name) == VersionRow.name)
+            & (col(ArtifactRow.latest) == VersionRow.number)
+        )
+        query = select(VersionRow).join(ArtifactRow, join).where(col(VersionRow.project_id) == self.project_id)
+        for row in await self.session.scalars(query.where(not_(func.coalesce(_via(via), false())))):
+            if (path := names.get((row.kind, row.name))) is not None:
+                row.source = {**row.source, "kept_by": via, "path": path}
+        await self.session.flush()
+
     async def made_via(self, via: str) -> list[ArtifactRow]:
         """The names in use whose latest version has this source."""
         query = (
@@ -245,7 +259,8 @@ def artifact_of(content: ContentRow, name: str | None = None, number: int | None
 
 
 def _via(via: str) -> Any:
-    return col(VersionRow.source)["via"].as_string() == via
+    source = col(VersionRow.source)
+    return or_(source["via"].as_string() == via, source["kept_by"].as_string() == via)
 
 
 def _starts(table: Any, prefix: str) -> tuple[Any, Any]:

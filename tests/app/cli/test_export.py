@@ -137,3 +137,24 @@ def test_a_suite_whose_dataset_is_newer_is_not_taken_for_a_changed_file(cli: Run
         False,
         True,
     )
+
+
+def test_after_an_export_and_a_sync_the_files_are_edited_on_without_force(cli: Run, synced: Path) -> None:
+    (synced.parent / "more.csv").write_text("id,inputs.q\n1,x\n2,y\n")
+    assert cli("datasets", "upload", "d", "../more.csv").exit_code == 0
+    assert "take it into the file" in cli("sync").stderr
+    assert cli("export").exit_code == 0
+    assert cli("sync").exit_code == 0
+    (synced / "data/d.csv").write_text("id,inputs.q\n1,x\n2,y\n3,z\n")
+    edited = cli("sync")
+    assert edited.exit_code == 0, edited.stderr
+    assert cli("datasets", "upload", "d", "../more.csv").exit_code == 0
+    assert "take it into the file" in cli("sync").stderr, "what was made since is a conflict again"
+
+
+def test_the_file_of_an_archived_name_is_pointed_out(cli: Run, synced: Path) -> None:
+    assert cli("archive", "prompts", "ask").exit_code == 0
+    done = cli("export")
+    assert (done.exit_code, "texts/ask.prompt.yaml has it" in done.stderr) == (0, True), done.stderr
+    (synced / "texts/ask.prompt.yaml").unlink()
+    assert "archived" not in cli("export").stderr
