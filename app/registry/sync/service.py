@@ -241,8 +241,13 @@ class Sync:
 
     async def _changed_elsewhere(self, latest: VersionRow) -> bool:
         """Whether a name that was synced before has been changed in another way since the files last said the same."""
-        in_files = VIA in (latest.source.get("via"), latest.source.get("kept_by"))
-        return not in_files and await self._repository.was_made_via(latest.kind, latest.name, VIA)
+        last = {latest.source.get("via"), latest.source.get("kept_by")}
+        for via in dict.fromkeys((self._origin["via"], VIA)):
+            if via in last:
+                return False
+            if await self._repository.was_made_via(latest.kind, latest.name, via):
+                return True
+        return False
 
     def _moved_pins(self, source: Source, prepared: Prepared, before: ContentRow) -> list[str]:
         references = {r.pointer: r for r in source.kind.references(prepared.content)}

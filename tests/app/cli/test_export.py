@@ -158,3 +158,10 @@ def test_the_file_of_an_archived_name_is_pointed_out(cli: Run, synced: Path) -> 
     assert (done.exit_code, "texts/ask.prompt.yaml has it" in done.stderr) == (0, True), done.stderr
     (synced / "texts/ask.prompt.yaml").unlink()
     assert "archived" not in cli("export").stderr
+
+
+def test_a_column_without_a_place_or_named_twice_is_refused(cli: Run, synced: Path) -> None:
+    (synced / "odd.csv").write_text("Question\nx\n")
+    for given in (("Question",), ("Question:id", "Question:reference")):
+        refused = cli("datasets", "upload", "odd", "odd.csv", *(word for text in given for word in ("--map", text)))
+        assert (refused.exit_code, "write COLUMN:PART once per column" in refused.stderr) == (2, True)
