@@ -99,7 +99,11 @@ def project_text(path: Path, file: dict[str, Any], here: Here, *, force: bool) -
     if force:
         taken |= {("environments", name) for name in here.environments}
     try:
-        return merged(path.read_text(encoding="utf-8-sig"), text, taken)
+        mine = path.read_bytes().decode()
+        if "\r\n" in mine:
+            text = text.replace("\n", "\r\n")
+        mark = "\ufeff" if mine.startswith("\ufeff") else ""
+        return mark + merged(mine.removeprefix(mark), text, taken)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
 

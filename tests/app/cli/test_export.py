@@ -165,3 +165,20 @@ def test_a_column_without_a_place_or_named_twice_is_refused(cli: Run, synced: Pa
     for given in (("Question",), ("Question:id", "Question:reference")):
         refused = cli("datasets", "upload", "odd", "odd.csv", *(word for text in given for word in ("--map", text)))
         assert (refused.exit_code, "write COLUMN:PART once per column" in refused.stderr) == (2, True)
+
+
+def test_a_project_file_with_windows_line_endings_keeps_them(
+    cli: Run, synced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = b"\xef\xbb\xbf" + PROJECT.replace("\n", "\r\n").encode()
+    (synced / "promptward.yaml").write_bytes(mine)
+    assert "0 written" in cli("export").stdout
+    assert (synced / "promptward.yaml").read_bytes() == mine
+    other = _project(synced.parent / "other")
+    (other / "promptward.yaml").write_text(PROJECT.replace("0.5", "0.7"))
+    monkeypatch.chdir(other)
+    assert cli("sync").exit_code == 0
+    monkeypatch.chdir(synced)
+    assert "1 written" in cli("export").stdout
+    written = (synced / "promptward.yaml").read_bytes()
+    assert (b"floor: 0.7" in written, written.count(b"\n") == written.count(b"\r\n")) == (True, True)
