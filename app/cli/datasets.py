@@ -50,7 +50,14 @@ async def upload(
 ) -> None:
     """Make a version from a file: .jsonl, .csv or .parquet."""
     media_type = _media_type(Path(file.name))
-    placed = dict(text.rpartition(":")[::2] for text in columns)
+    placed: dict[str, str] = {}
+    for text in columns:
+        column, colon, part = text.rpartition(":")
+        if not colon or not column or column in placed:
+            raise UserError(
+                f"--map {text!r}: write COLUMN:PART once per column, such as --map Question:inputs.question"
+            )
+        placed[column] = part
     async with session.client() as client:
         version = await client.datasets.upload(
             name,

@@ -1,18 +1,18 @@
 """`promptward export`: the registry as files of a project, as another tool's files, or a run's cells as one file."""
 
-import re
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import click
-from promptward import AsyncClient, PromptwardError
+from promptward import AsyncClient
 from promptward.runs import ExportFormat
 
 from app.cli.command import Session, common
 from app.cli.exits import UserError
 from app.cli.files import replacing
 from app.cli.import_ import show_losses
-from app.cli.project import find_root, project_files
+from app.cli.placing import Here, action, items, look, placed, project_text
+from app.cli.project import find_root
 from app.settings import PROJECT_FILE
 
 RUN_FILES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -93,31 +93,50 @@ async def _native(session: Session, target: Path | None, *, plan: bool, force: b
     folder = target if target is not None else _project_folder()
     async with session.client() as client:
         result = await client.export()
-        state = await _compared(client, folder)
-        written, kept, refused = [], [], []
-        for file in result["files"]:
-            path = file["path"]
-            action = _action(folder / path, file, state)
-            if action == "keep":
-                kept.append(path)
-            elif action == "refuse" and not force:
-                refused.append(path)
-            else:
-                written.append(file)
-        if refused:
+        here = await look(client, folder)
+        files = [{**file, "path": placed(file, here)} for file in result["files"]]
+        for file in files:
+            if file["path"] == PROJECT_FILE:
+                file["text"] = project_text(folder / PROJECT_FILE, file, here, force=force)
+        actions = {file["path"]: action(folder, file, here) for file in files}
+        refused = [path for path, what in actions.items() if what == "refuse"]
+        if refused and not force:
             raise UserError(
                 f"{', '.join(refused[:5])} {'was' if len(refused) == 1 else 'were'} changed here and never synced; sync, or "
                 "overwrite with --force"
             )
-        if not plan:
-            for file in written:
-                await _write_native(client, folder, file)
-    session.out.data({**result, "folder": str(folder), "written": [f["path"] for f in written], "kept": kept})
-    for file in written:
-        session.out.line(f"{'would write' if plan else 'wrote'} {file['path']}")
-    for note in result["notes"]:
+        written = [file for file in files if actions[file["path"]] != "keep"]
+        kept = [path for path, what in actions.items() if what == "keep"]
+        ready = {file["path"]: await _content(client, file, files, here) for file in written}
+    if not plan:
+        for path, data in ready.items():
+            _write(folder, path, data)
+    notes = [*result["notes"], *_differing(here, files, force=force)]
+    told = {"folder": str(folder), "written": list(ready), "kept": kept}
+    session.out.data({**result, "files": files, "notes": notes, **told})
+    for path in ready:
+        session.out.line(f"{'would write' if plan else 'wrote'} {path}")
+    for note in notes:
         session.out.note(note)
-    session.out.line(f"{len(written)} {'to write' if plan else 'written'}, {len(kept)} as they were")
+    session.out.line(f"{len(ready)} {'to write' if plan else 'written'}, {len(kept)} as they were")
+
+
+async def _content(client: AsyncClient, file: dict[str, Any], files: list[dict[str, Any]], here: Here) -> bytes:
+    return str(file["text"]).encode() if file["items"] is None else await items(client, file, files, here)
+
+
+def _differing(here: Here, files: list[dict[str, Any]], *, force: bool) -> list[str]:
+    """What stays different between the files and the registry."""
+    archived = [
+        f"{of} is archived in the registry, but {here.paths[of]} has it: take it out there, or sync brings it back"
+        for of in here.left(files)
+    ]
+    rules = [
+        f"the environment {name} has other rules in {PROJECT_FILE} than in the registry; sync brings the file's there, and "
+        "`promptward export --force` the registry's here"
+        for name in ([] if force else here.environments)
+    ]
+    return archived + rules
 
 
 def _project_folder() -> Path:
@@ -125,78 +144,6 @@ def _project_folder() -> Path:
         return find_root()
     except UserError:
         return Path.cwd()
-
-
-async def _compared(client: AsyncClient, folder: Path) -> dict[str, str]:
-    """What a sync of the folder's files would do, by artifact; `known` marks content that the registry has had."""
-    if not (folder / PROJECT_FILE).is_file():
-        return {}
-    plan = await client.sync([file.payload() for file in project_files(folder)], "plan", force=True)
-    found: dict[str, str] = {}
-    for item in plan["items"]:
-        action: str = item["action"]
-        if action == "update":
-            try:
-                await client.artifacts(item["kind"]).get(item["name"], item["digest"])
-                action = "known"
-            except PromptwardError as error:
-                if error.status != 404:
-                    raise
-        found[f"{item['kind']} {item['name']}"] = action
-    return found
-
-
-def _action(path: Path, file: dict[str, Any], state: dict[str, str]) -> str:
-    """`keep` what says the same already, `refuse` what was changed here alone, else `write`."""
-    if not path.exists():
-        return "write"
-    if file["text"] is not None and path.read_bytes() == str(file["text"]).encode():
-        return "keep"
-    actions = {state.get(of.rpartition("@")[0], "missing") for of in file["of"]}
-    if actions == {"unchanged"}:
-        return "keep"
-    return "refuse" if "update" in actions else "write"
-
-
-async def _write_native(client: AsyncClient, folder: Path, file: dict[str, Any]) -> None:
-    if file["items"] is None:
-        _write(folder, file["path"], _merged(folder / file["path"], str(file["text"])).encode())
-        return
-    name, _, version = file["of"][0].partition(" ")[2].rpartition("@")
-    path = _inside(folder, file["path"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as out:
-        async for piece in client.datasets.export(name, version):
-            out.write(piece)
-
-
-def _merged(path: Path, text: str) -> str:
-    """A project file keeps the sections that the registry does not hold, as they are written."""
-    if path.name != PROJECT_FILE or not path.exists():
-        return text
-    try:
-        mine, theirs = sections(path.read_text(encoding="utf-8-sig")), sections(text)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
-    return "".join([*(block for name, block in mine.items() if name not in theirs), *theirs.values()])
-
-
-def sections(text: str) -> dict[str, str]:
-    """A YAML mapping's entries by name, each with its lines and the comments above it."""
-    found: dict[str, str] = {}
-    name, block, above = "", "", ""
-    for line in text.splitlines(keepends=True):
-        if start := re.match(r"[A-Za-z_]+(?=:)", line):
-            if name:
-                found[name] = block
-            name, block, above = start[0], above + line, ""
-        elif line.startswith("#") or not line.strip():
-            above += line
-        else:
-            block, above = block + above + line, ""
-    if name:
-        found[name] = block + above
-    return found
 
 
 def _write(folder: Path, path: str, data: bytes) -> None:

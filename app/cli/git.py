@@ -38,8 +38,9 @@ def history(folder: Path) -> Iterator[dict[str, Any]]:
     listed = run(folder, "ls-files", "-z", "--", ".") or ""
     for name in sorted(name for name in listed.split("\0") if name.endswith(TEXTS)):
         form = f"--format={_MARK}%H%x1f%aI%x1f%an%x1f%s"
-        told = run(folder, "log", "--follow", "--reverse", "--name-only", form, "--", name) or ""
-        for number, entry in enumerate((e for e in told.split(_MARK) if e.strip()), start=1):
+        told = run(folder, "log", "--follow", "--name-only", form, "--", name) or ""
+        # Turned round here: with --reverse, --follow loses what was before a rename.
+        for number, entry in enumerate(reversed([e for e in told.split(_MARK) if e.strip()]), start=1):
             head, *paths = [line for line in entry.splitlines() if line.strip()]
             commit, date, author, subject = head.split("\x1f")
             text = _blob(folder, commit, paths[0]) if paths else None

@@ -59,6 +59,11 @@ class Columns(msgspec.Struct, frozen=True):
         names = [name.strip() for name in header]
         if not any(names):
             raise ValueError("there is no header; name the columns id, reference, tags, or as your prompt's variables")
+        if len(names) == 1 and (separator := next((s for s in ";\t" if s in names[0]), None)):
+            words = "semicolons" if separator == ";" else "tabs"
+            raise ValueError(
+                f"there is one column, {names[0][:100]!r}: columns are separated by commas, not by {words}"
+            )
         for index, name in enumerate(names):
             if not name:
                 raise ValueError(f"column {index + 1} has no name")

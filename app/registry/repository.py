@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, delete, select, text, update
+from sqlalchemy import Select, delete, false, func, not_, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -211,6 +211,27 @@ class Repository:
         query = select(col(VersionRow.number)).where(*self._named(VersionRow, kind, name), _via(via)).limit(1)
         return await self.session.scalar(query) is not None
 
+    async def last_path(self, kind: str, name: str, via: str) -> str | None:
+        """The file that the newest version with this source came from."""
+        query = select(VersionRow).where(*self._named(VersionRow, kind, name), _via(via))
+        row = await self.session.scalar(query.order_by(col(VersionRow.number).desc()).limit(1))
+        path = None if row is None else row.source.get("path")
+        return path if isinstance(path, str) else None
+
+    async def keep(self, names: Mapping[tuple[str, str], str], via: str) -> None:
+        """Notes on the latest versions of names that the files at these paths hold them too, whoever made them."""
+        join = (
+            (col(ArtifactRow.project_id) == VersionRow.project_id)
+            & (col(ArtifactRow.kind) == VersionRow.kind)
+            & (col(ArtifactRow.name) == VersionRow.name)
+            & (col(ArtifactRow.latest) == VersionRow.number)
+        )
+        query = select(VersionRow).join(ArtifactRow, join).where(col(VersionRow.project_id) == self.project_id)
+        for row in await self.session.scalars(query.where(not_(func.coalesce(_via(via), false())))):
+            if (path := names.get((row.kind, row.name))) is not None:
+                row.source = {**row.source, "kept_by": via, "path": path}
+        await self.session.flush()
+
     async def made_via(self, via: str) -> list[ArtifactRow]:
         """The names in use whose latest version has this source."""
         query = (
@@ -279,7 +300,8 @@ def artifact_of(content: ContentRow, name: str | None = None, number: int | None
 
 
 def _via(via: str) -> Any:
-    return col(VersionRow.source)["via"].as_string() == via
+    source = col(VersionRow.source)
+    return or_(source["via"].as_string() == via, source["kept_by"].as_string() == via)
 
 
 def _starts(table: Any, prefix: str) -> tuple[Any, Any]:

@@ -109,13 +109,16 @@ class Exporting:
 
     async def _path(self, name: str, kind: Kind) -> str:
         """Where the file of an artifact lies: where it was when it was synced, else where its name says."""
-        latest = await self._registry.version(kind.name, name, "latest")
         folders = Folders()
         if kind.name == "dataset":
             return f"{folders.datasets}/{name}.jsonl"
-        known = latest.source.get("path") if latest.source.get("via") == "sync" else None
-        if isinstance(known, str) and (known == PROJECT_FILE or known.endswith(f"{name}{kind.suffix}")):
-            return known
+        known = await self._registry.repository.last_path(kind.name, name, "sync")
+        # Other folders are a project file's own matter: these files are those of a project that names none.
+        if known in (
+            PROJECT_FILE,
+            *(f"{folder}/{name}{kind.suffix}" for folder in (folders.prompts, folders.datasets)),
+        ):
+            return str(known)
         if kind.name in SECTIONS:
             return PROJECT_FILE
         folder = folders.datasets if kind.name == "suite" else folders.prompts

@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import anyio.to_thread
 
@@ -13,7 +14,7 @@ from app.datasets.service import Datasets
 from app.formats import service as formats
 from app.formats.schemas import Imported, Version
 from app.kit.documents import dump
-from app.kit.errors import FieldError, InvalidContentError
+from app.kit.errors import ConflictError, FieldError, InvalidContentError
 from app.registry.environments import Environments
 from app.registry.sync.project_file import PROJECT_FILE
 from app.registry.sync.schemas import SyncFile, SyncRequest, SyncResult
@@ -22,6 +23,8 @@ from app.transfer.schemas import ImportRequest, ImportResult, Loss
 
 VIA = "import"
 NATIVE = "promptward"
+MAX_VERSIONS = 100_000
+"""Of one prompt, that are looked through for what an earlier import made."""
 
 
 class Importing:
@@ -39,8 +42,10 @@ class Importing:
         self._losses += [Loss(loss.path, loss.line, loss.what) for loss in imported.losses]
         files = project_files(imported)
         if asked.mode == "files":
-            return self._result(asked, imported, [], files, None)
-        versions = await self._history(imported.history, asked) if asked.mode == "apply" else []
+            return self._result(asked, imported, len(imported.history), files, None)
+        if asked.mode == "apply":
+            await self._registry.repository.lock()
+        versions = await self._history(imported.history, asked)
         request = SyncRequest(asked.mode, files, force=asked.force, message=asked.message)
         sync = Sync(
             self._registry,
@@ -52,32 +57,70 @@ class Importing:
         )
         return self._result(asked, imported, versions, [], await sync.run(request))
 
-    async def _history(self, history: Sequence[Version], asked: ImportRequest) -> list[int]:
-        """Every version that the source kept, oldest first, with whose it was and when it was made there."""
-        await self._registry.repository.lock()
-        protected = await self._registry.labels.protected("prompt")
-        may_label = allows(self._caller.role, "labels:write")
-        made = []
+    async def _history(self, history: Sequence[Version], asked: ImportRequest) -> int:
+        """Every version that the source kept and that is not here yet, oldest first, with whose it was and when it was made
+        there; how many they are."""
+        by_name: dict[str, list[Version]] = {}
         for version in history:
-            free = [label for label in version.labels if label not in protected and may_label]
-            for label in version.labels:
-                if label not in free:
-                    why = "a release alone moves it" if label in protected else "this key may not set labels"
-                    self._losses.append(Loss(version.prompt, None, f"the label {label!r} is not set: {why}"))
+            by_name.setdefault(version.prompt, []).append(version)
+        return sum([await self._history_of(name, versions, asked) for name, versions in by_name.items()])
+
+    async def _history_of(self, name: str, history: Sequence[Version], asked: ImportRequest) -> int:
+        rows = await self._registry.repository.version_rows("prompt", name, None, MAX_VERSIONS)
+        before = [row for row in reversed(rows) if _is_of(row.source, asked.format)]
+        known = await self._known(history, [row.digest for row in before])
+        new = history[len(known) :]
+        if new and before and not asked.force and rows[0].source.get("via") != VIA:
+            detail = (
+                f"prompt {name!r}: version {rows[0].number} was made here since the last import; force overwrites it"
+            )
+            raise ConflictError(detail, [FieldError("/files", detail)])
+        if asked.mode == "plan":
+            return len(new)
+        made = 0
+        for version, index in zip(history, known, strict=False):
+            for label in await self._free(version):
+                await self._registry.labels.put("prompt", name, label, before[index].number, asked.message)
+        for version in new:
             told = {"author": version.author, "date": version.date}
             source = {"via": VIA, "format": asked.format, **{k: v for k, v in told.items() if v is not None}}
-            done, created = await self._registry.create_version(
-                "prompt", version.prompt, version.content, version.message or asked.message, free, source=source
+            labels, message = await self._free(version), version.message or asked.message
+            _, created = await self._registry.create_version(
+                "prompt", name, version.content, message, labels, source=source
             )
-            if created:
-                made.append(done.version)
+            made += created
         return made
+
+    async def _known(self, history: Sequence[Version], digests: Sequence[str]) -> list[int]:
+        """Where in `digests`, which an earlier import made, the first versions of `history` are, as far as they agree."""
+        found: list[int] = []
+        for version in history if digests else ():
+            digest = (await self._registry.prepare("prompt", version.content)).digest
+            following = found[-1] + 1 if found else 0
+            if found and digests[found[-1]] == digest:  # the same text twice is one version
+                found.append(found[-1])
+            elif following < len(digests) and digests[following] == digest:
+                found.append(following)
+            else:
+                break
+        return found
+
+    async def _free(self, version: Version) -> list[str]:
+        """The labels of a version that an import may set; the others are losses."""
+        protected = await self._registry.labels.protected("prompt")
+        may_label = allows(self._caller.role, "labels:write")
+        free = [label for label in version.labels if label not in protected and may_label]
+        for label in version.labels:
+            if label not in free:
+                why = "a release alone moves it" if label in protected else "this key may not set labels"
+                self._losses.append(Loss(version.prompt, None, f"the label {label!r} is not set: {why}"))
+        return free
 
     def _result(
         self,
         asked: ImportRequest,
         imported: Imported,
-        versions: Sequence[int],
+        versions: int,
         files: list[SyncFile],
         synced: SyncResult | None,
     ) -> ImportResult:
@@ -85,7 +128,7 @@ class Importing:
             mode=asked.mode,
             format=asked.format,
             items=[] if synced is None else synced.items,
-            versions=len(versions) if asked.mode == "apply" else len(imported.history),
+            versions=versions,
             aliases=imported.aliases,
             losses=self._losses,
             files=files,
@@ -103,6 +146,10 @@ def project_files(imported: Imported) -> list[SyncFile]:
         else SyncFile(path, base64=base64.b64encode(content).decode())
         for path, content in sorted(files.items())
     ]
+
+
+def _is_of(source: Mapping[str, Any], form: str) -> bool:
+    return (source.get("via"), source.get("format")) == (VIA, form)
 
 
 def _bytes(file: SyncFile, index: int) -> bytes:

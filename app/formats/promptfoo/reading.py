@@ -95,6 +95,13 @@ class _Reader:
             if any(isinstance(case.inputs.get(name), bool | list | dict) for case in cases):
                 what = f"the variable {name!r} is no text in some cases; shown as a whole it looks otherwise here"
                 self._builder.lose(prompt.node.path, prompt.node.line, what)
+        text = "\n".join(message.get("content", "") for message in prompt.chat.messages)
+        for name in [name for name, schema in variables.items() if "default" in schema]:
+            instead = _fallback(name, text)
+            if instead is None:
+                what = f"the prompt asks whether the variable {name!r} is given; here a case that lacks it gives an empty text"
+                self._builder.lose(prompt.node.path, prompt.node.line, what)
+            variables[name]["default"] = instead or ""
         wanted = checked(prompt.name, prompt.node.path, prompt.node.line) or self._name
         if not prompt.name and count > 1:
             wanted = f"{self._name}/prompt"
@@ -153,6 +160,16 @@ def _schema(name: str, cases: list[Case]) -> dict[str, Any]:
     values = [case.inputs[name] for case in cases if name in case.inputs]
     schema: dict[str, Any] = {"type": "string"} if all(isinstance(value, str) for value in values) else {}
     return schema if len(values) == len(cases) else {**schema, "default": ""}
+
+
+def _fallback(name: str, text: str) -> str | None:
+    """What a template says instead of a variable that is not given; None where that is not one and the same text."""
+    tags = " ".join(re.findall(r"\{[{%].*?[}%]\}", text, re.DOTALL))
+    literals = re.findall(rf"\b{name}\s*\|\s*default\(\s*(\"[^\"\\]*\"|'[^'\\]*')", tags)
+    if not literals and not re.search(rf"\b{name}\s+is\s+(not\s+)?(un)?defined\b", tags):
+        return ""
+    everywhere = len(re.findall(rf"\b{name}\b", tags)) == len(literals)
+    return str(literals[0][1:-1]) if everywhere and len(set(literals)) == 1 else None
 
 
 def _item(number: int, case: Case) -> dict[str, Any]:

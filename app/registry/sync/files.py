@@ -183,6 +183,7 @@ class _Reader:
 
     def _card(self, name: str, path: str, text: str) -> None:
         document, says = Document({}, {}), {}
+        text = text.replace("\r\n", "\n")
         if front := FRONT_MATTER.match(text):
             text = text[front.end() :]
             try:

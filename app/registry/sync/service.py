@@ -103,6 +103,9 @@ class Sync:
         for item in pruned:
             if request.mode == "apply" and item.action == "archive":
                 await self._registry.archive(by_plural(item.kind).name, item.name)
+        if request.mode == "apply" and self._origin.get("via") == VIA:
+            same = {step.source.key: step.source.path for step in done if step.action == "unchanged"}
+            await self._repository.keep(same, VIA)
         changes = [] if request.mode == "draft" else await self._declare(project.settings, request.mode == "apply")
         environments = plain_environments(project.settings)
         return SyncResult(
@@ -237,8 +240,14 @@ class Sync:
         return "update", "; ".join([*_changed_fields(prepared, content), *self._moved_pins(source, prepared, content)])
 
     async def _changed_elsewhere(self, latest: VersionRow) -> bool:
-        """Whether a name that was synced before has been changed in another way since."""
-        return latest.source.get("via") != VIA and await self._repository.was_made_via(latest.kind, latest.name, VIA)
+        """Whether a name that was synced before has been changed in another way since the files last said the same."""
+        last = {latest.source.get("via"), latest.source.get("kept_by")}
+        for via in dict.fromkeys((self._origin["via"], VIA)):
+            if via in last:
+                return False
+            if await self._repository.was_made_via(latest.kind, latest.name, via):
+                return True
+        return False
 
     def _moved_pins(self, source: Source, prepared: Prepared, before: ContentRow) -> list[str]:
         references = {r.pointer: r for r in source.kind.references(prepared.content)}

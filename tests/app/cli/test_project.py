@@ -1,6 +1,7 @@
 """Making a project, bringing it into the registry, and looking at what is there: embedded, in a home of its own."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,23 @@ def test_doctor_looks_at_everything_and_at_endpoints_when_asked(
     result = cli("doctor")
     assert result.exit_code == 4
     assert "cannot be reached" in result.stdout
+
+
+def test_a_renamed_file_keeps_the_history_that_git_has(cli: Run, folder: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *arguments], cwd=folder / "texts", check=True, capture_output=True)
+
+    (folder / "texts").mkdir()
+    git("init", "-q")
+    text = "".join(f"Rule {number}: be {{{{ mood }}}}.\n" for number in range(9))
+    for name, content in (("old.md", text), ("old.md", f"{text}And brief.\n")):
+        (folder / "texts" / name).write_text(content)
+        git("add", "-A")
+        git("commit", "-qm", f"of {len(content)}")
+    git("mv", "old.md", "new.md")
+    git("commit", "-qm", "renamed")
+    done = cli("import", "git", "texts")
+    assert done.exit_code == 0, done.stderr
+    versions = json.loads(cli("history", "prompts", "new", "--json").stdout)
+    assert [version["source"]["author"] for version in versions] == ["Ann", "Ann"]

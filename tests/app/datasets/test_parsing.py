@@ -148,6 +148,7 @@ def test_parquet_values_that_json_has_not_become_text_or_are_refused_with_their_
         (b"id,q,q\na,x,y\n", CSV, ["/1"], "two columns are called 'q'"),
         (b"id,,q\na,x,y\n", CSV, ["/1"], "column 2 has no name"),
         (b",\n,\n", CSV, ["/1"], "there is no header"),
+        (b"id;q\n1;x\n", CSV, ["/1"], "not by semicolons"),
         (b"PAR1 not really", PARQUET, [""], "not Parquet"),
         (b"a,b\n1,2\n", PARQUET, [""], "not Parquet"),
     ],

@@ -197,6 +197,26 @@ def test_a_variable_that_a_case_lacks_is_empty_as_it_was_there() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "default", "losses"),
+    [
+        ("{{ tone | default('kind') }} {{ q }}", "kind", 0),
+        ('{{ tone|default("kind", true) }}, {{ tone | default("kind") }} {{ q }}', "kind", 0),
+        ("{{ tone }} {{ q }} default", "", 0),
+        ("{{ tone | default('kind') }} {{ tone }} {{ q }}", "", 1),
+        ("{% if tone is defined %}Be {{ tone }}.{% endif %} {{ q }}", "", 1),
+    ],
+)
+def test_what_a_prompt_says_instead_of_a_missing_variable_is_its_default_or_a_loss(
+    text: str, default: str, losses: int
+) -> None:
+    tests = [{"vars": {"q": "x", "tone": "dry"}}, {"vars": {"q": "y"}}]
+    found = imported({"promptfooconfig.yaml": json.dumps({"description": "t", "prompts": [text], "tests": tests})})
+    (path,) = [path for path in found.files if path.endswith(".prompt.yaml")]
+    assert yaml_of(found, path)["variables"]["tone"]["default"] == default
+    assert len([loss for loss in found.losses if "asks whether" in loss.what]) == losses
+
+
 def test_variables_are_filled_in_as_promptfoo_does() -> None:
     """Seen with promptfoo's own `echo` provider: texts are templates of their variables, chats only take in names."""
     tests = """

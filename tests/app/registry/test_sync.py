@@ -401,3 +401,14 @@ async def test_the_example_project_is_synced_as_it_lies_here(client: httpx2.Asyn
     assert result["ignored"] == []
     assert len(result["items"]) >= 10
     assert set(actions(await sync(client, "apply", files)).values()) == {"unchanged"}
+
+
+async def test_a_card_with_windows_line_endings_says_the_same(sqlite_client: httpx2.AsyncClient) -> None:
+    card = "---\ntags: [x]\nsensitivity: personal\n---\n# Card\n\nText\n"
+    digests = set()
+    for text in (card, card.replace("\n", "\r\n")):
+        await sync(sqlite_client, "apply", {**FILES, "datasets/docs.md": text}, force=True)
+        found = await got(sqlite_client, path("datasets", "docs"))
+        assert found["content"]["sensitivity"] == "personal"
+        digests.add(found["digest"])
+    assert len(digests) == 1

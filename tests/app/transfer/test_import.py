@@ -136,3 +136,34 @@ async def test_an_import_never_overwrites_what_a_sync_made_and_somebody_changed(
     assert problem(refused)[0] == 409
     assert (await bring(sqlite_client, "text", {"a.md": "three"}, force=True)).status_code == 200
     assert (await got(sqlite_client, path("prompts", "a")))["version"] == 3
+
+
+def _log(*texts: str) -> dict[str, str]:
+    lines = [{"path": "tone.md", "version": n, "text": text} for n, text in enumerate(texts, start=1)]
+    return {"history.jsonl": "".join(f"{json.dumps(line)}\n" for line in lines)}
+
+
+async def test_an_import_again_makes_only_what_is_new_at_the_source(client: httpx2.AsyncClient) -> None:
+    async def numbers() -> list[int]:
+        return [v["version"] for v in await items_of(client, path("prompts", "tone", "versions"))]
+
+    texts = ("Be kind.", "Be brief.", "Be brief.", "Be kind.")
+    assert (await bring(client, "git-log", _log(*texts))).json()["versions"] == 3
+    for mode in ("plan", "apply"):
+        assert (await bring(client, "git-log", _log(*texts), mode)).json()["versions"] == 0
+    assert await numbers() == [3, 2, 1]
+    for mode in ("plan", "apply"):
+        assert (await bring(client, "git-log", _log(*texts, "Be bold."), mode)).json()["versions"] == 1
+    assert await numbers() == [4, 3, 2, 1]
+
+
+async def test_an_import_again_does_not_overwrite_what_was_changed_here_since(client: httpx2.AsyncClient) -> None:
+    await bring(client, "git-log", _log("Be kind.", "Be brief."))
+    await made(client, "prompts", "tone", prompt("Ours"))
+    for texts in (("Be kind.", "Be brief."), ("Be kind.", "Be brief.", "Be bold.")):
+        refused = await bring(client, "git-log", _log(*texts))
+        assert problem(refused)[:2] == (409, "conflict"), refused.text
+    assert (await got(client, path("prompts", "tone")))["version"] == 3
+    forced = await bring(client, "git-log", _log("Be kind.", "Be brief.", "Be bold."), force=True)
+    assert forced.json()["versions"] == 1
+    assert (await got(client, path("prompts", "tone")))["version"] == 4
