@@ -32,9 +32,10 @@ from app.kit.problems import field_error
 from app.registry import diff as contents_diff
 from app.registry.catalogue import Catalogue
 from app.registry.contents import plain
-from app.registry.controller import ETAG, ArtifactController, mounted, require_labels, version_response
+from app.registry.controller import ArtifactController, mounted, require_labels, version_response
 from app.registry.kinds.dataset import Level
 from app.registry.schemas import Artifact, Change, Version
+from app.registry.wire import ETAG
 
 T = TypeVar("T")
 SHOWN = 500

@@ -229,7 +229,7 @@ def _parquet(data: bytes, columns: Columns) -> Raws:
     number = 0
     try:
         file = parquet.ParquetFile(io.BytesIO(data))
-        _bounded(file.metadata)
+        _bounded(data, file)
         written = list(file.schema_arrow.names)
         names = _header(columns, written, Place("", "the schema"))
         for batch in file.iter_batches(batch_size=PARQUET_ROWS):
@@ -249,9 +249,22 @@ def _parquet(data: bytes, columns: Columns) -> Raws:
         raise InvalidContentError.at("", f"not Parquet: {' '.join(str(error).split())[:300]}") from error
 
 
-def _bounded(metadata: Any) -> None:
-    """A small file may unfold to a very large table: what it says of itself is read first."""
+def _bounded(data: bytes, file: Any) -> None:
+    """A small file may unfold to a very large table, be it by compression or because one long value stands once and is
+    meant a million times. What it says of itself is read first, then how long its texts are without spelling them out."""
+    import pyarrow
+    from pyarrow import compute, parquet, types
+
+    metadata = file.metadata
     size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+    if metadata.num_rows <= MAX_ROWS and size <= MAX_UNFOLDED:
+        for field in file.schema_arrow:
+            if any(is_text(field.type) for is_text in (types.is_string, types.is_large_string, types.is_dictionary)):
+                once = parquet.ParquetFile(io.BytesIO(data), read_dictionary=[field.name])
+                for chunk in once.read(columns=[field.name]).column(0).chunks:
+                    if isinstance(chunk, pyarrow.DictionaryArray):
+                        lengths = compute.binary_length(chunk.dictionary)
+                        size += compute.sum(compute.take(lengths, chunk.indices)).as_py() or 0
     if metadata.num_rows > MAX_ROWS or size > MAX_UNFOLDED:
         detail = f"{metadata.num_rows:,} rows of {size:,} bytes; at most {MAX_ROWS:,} rows and {MAX_UNFOLDED:,} bytes are read"
         raise InvalidContentError.at("", detail)

@@ -21,9 +21,10 @@ from app.kit.asgi import decoded_name
 from app.kit.db import batched_by_variables
 from app.kit.errors import FieldError, InvalidContentError
 from app.kit.texts import Note
-from app.registry.controller import ETAG, require_labels, version_response
+from app.registry.controller import require_labels, version_response
 from app.registry.kinds.base import Tag
 from app.registry.schemas import Version
+from app.registry.wire import ETAG
 
 MAX_INFERENCES = 1_000
 

@@ -5,25 +5,24 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 import msgspec
-from litestar import Controller, Request, Response, Router, delete, get, post, put
-from litestar.datastructures import ResponseHeader, State
+from litestar import Controller, Request, Response, Router, delete, get, post
+from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from litestar.types.internal_types import PathParameterDefinition
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guard import caller_of
 from app.access.roles import allows
 from app.access.schemas import Caller
 from app.kit.asgi import decoded_name
-from app.kit.errors import BadRequestError, ForbiddenError
+from app.kit.errors import ForbiddenError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 from app.registry import scanning
 from app.registry.catalogue import Catalogue, Search, parse_order
 from app.registry.fetching import Versions
 from app.registry.kinds import by_plural, kinds
-from app.registry.labels import ANYTHING, Expected
+from app.registry.labels_controller import LabelController
 from app.registry.lineage import Lineage
 from app.registry.names import LATEST
 from app.registry.removal import Removal
@@ -34,21 +33,16 @@ from app.registry.schemas import (
     Dependents,
     Diff,
     Finding,
-    LabelDelete,
-    LabelMove,
-    LabelPut,
-    LabelRead,
     ScanReport,
     Version,
     VersionCreate,
     VersionSummary,
 )
 from app.registry.service import Registry
+from app.registry.wire import ETAG, checked_reason, operation
 
-MAX_REASON = 10_000
 KIND = "kind"
 """The route option that holds the kind's name."""
-ETAG = [ResponseHeader(name="ETag", description="The digest of the content", documentation_only=True)]
 
 
 async def provide_registry(
@@ -58,43 +52,10 @@ async def provide_registry(
     return Registry(session, caller.project_id, actor=caller.actor, clock=state.clock, scan=scan)
 
 
-def operation(verb: str) -> Any:
-    """Operation ids that say the kind: `create_version` under /prompts is `prompts_create_version`."""
-
-    def named(_handler: Any, _method: Any, path: Sequence[str | PathParameterDefinition]) -> str:
-        return f"{str(path[2]).replace('-', '_')}_{verb}"
-
-    return named
-
-
 def require_labels(caller: Caller, labels: Sequence[str]) -> None:
     """Labels may be set on the way by whoever may set them at all."""
     if labels and not allows(caller.role, "labels:write"):
         raise ForbiddenError(f"role {caller.role!r} lacks the permission 'labels:write'; leave `labels` out")
-
-
-def checked_reason(reason: str) -> str:
-    """A reason in a query: short enough, and text that every database can hold."""
-    if len(reason) > MAX_REASON or "\x00" in reason:
-        raise BadRequestError.at("/reason", f"a reason has at most {MAX_REASON} characters, and no NUL")
-    return reason
-
-
-def expected_of(request: Request[Any, Any, Any]) -> Expected:
-    """What `If-Match` and `If-None-Match: *` say of where a label stands."""
-    match, none_match = request.headers.get("if-match"), request.headers.get("if-none-match")
-    if none_match is not None:
-        if none_match.strip() != "*" or match is not None:
-            raise BadRequestError('send either `If-Match: "<digest>"` or `If-None-Match: *`')
-        return Expected(nowhere=True, anywhere=False)
-    if match is None:
-        return ANYTHING
-    tags = frozenset(tag.strip().removeprefix("W/").strip('"') for tag in match.split(","))
-    return Expected(frozenset() if "*" in tags else tags, anywhere=False)
-
-
-def _label_response(label: LabelRead) -> Response[LabelRead]:
-    return Response(label, headers={"ETag": f'"{label.digest}"', "Cache-Control": "private, no-cache"})
 
 
 def version_response(version: Version, created: bool) -> Response[Version]:
@@ -243,85 +204,6 @@ class ArtifactController(Controller):
         used_by = await lineage.users(artifact, limit)
         return Dependents(artifact.digest, page.items, page.next_cursor, used_by)
 
-    @get("/{name:str}/labels", operation_id=operation("list_labels"))
-    async def labels(
-        self, registry: NamedDependency[Registry], kind: NamedDependency[str], name: FromPath[str]
-    ) -> list[LabelRead]:
-        """Where each label points."""
-        row = await registry.known(kind, decoded_name(name))
-        return await registry.labels.listed(kind, row.name)
-
-    @get("/{name:str}/labels/{label:str}", operation_id=operation("get_label"), response_headers=ETAG)
-    async def label(
-        self,
-        registry: NamedDependency[Registry],
-        kind: NamedDependency[str],
-        name: FromPath[str],
-        label: FromPath[str],
-    ) -> Response[LabelRead]:
-        """Where a label points. The ETag is the digest there: send it as `If-Match` to move the label only from there."""
-        row = await registry.known(kind, decoded_name(name))
-        return _label_response(await registry.labels.one(kind, row.name, label))
-
-    @put(
-        "/{name:str}/labels/{label:str}",
-        operation_id=operation("put_label"),
-        opt={"permission": "labels:write"},
-        response_headers=ETAG,
-    )
-    async def put_label(
-        self,
-        registry: NamedDependency[Registry],
-        kind: NamedDependency[str],
-        request: Request[Any, Any, Any],
-        name: FromPath[str],
-        label: FromPath[str],
-        data: JSONBody[LabelPut],
-    ) -> Response[LabelRead]:
-        """Put a label on a version. The label of an environment is refused: a release moves it.
-
-        `If-Match` with the digest that the label stood on, or `If-None-Match: *` for a label that is not there yet, answers
-        412 when somebody else moved it meanwhile.
-        """
-        found = await registry.put_label(
-            kind, decoded_name(name), label, data.version, data.reason, expected_of(request)
-        )
-        return _label_response(found)
-
-    @delete(
-        "/{name:str}/labels/{label:str}", operation_id=operation("delete_label"), opt={"permission": "labels:write"}
-    )
-    async def delete_label(
-        self,
-        registry: NamedDependency[Registry],
-        kind: NamedDependency[str],
-        request: Request[Any, Any, Any],
-        name: FromPath[str],
-        label: FromPath[str],
-        reason: FromQuery[str] = "",
-    ) -> None:
-        """Remove a label. The reason is a query parameter, or a JSON body `{reason}` for clients that send one."""
-        body = await request.body()
-        try:
-            given = msgspec.json.decode(body, type=LabelDelete) if body else LabelDelete(reason)
-        except msgspec.MsgspecError as error:
-            raise BadRequestError(f"the body is not {{reason}}: {error}") from error
-        await registry.remove_label(kind, decoded_name(name), label, given.reason, expected_of(request))
-
-    @get("/{name:str}/labels/{label:str}/history", operation_id=operation("label_history"))
-    async def label_history(
-        self,
-        registry: NamedDependency[Registry],
-        kind: NamedDependency[str],
-        name: FromPath[str],
-        label: FromPath[str],
-        limit: FromQuery[int] = DEFAULT_LIMIT,
-        cursor: FromQuery[str | None] = None,
-    ) -> Page[LabelMove]:
-        """Every move of a label, newest first: from, to, who, when, why."""
-        row = await registry.known(kind, decoded_name(name))
-        return await registry.labels.history(kind, row.name, label, checked_limit(limit), cursor)
-
 
 class ContentController(Controller):
     """What differs for datasets, whose items are rows of their own, and is the same for all other kinds."""
@@ -387,7 +269,7 @@ def mounted(plural: str, controllers: Sequence[type[Controller]]) -> Router:
     name = by_plural(plural).name
     return Router(
         f"/api/v1/{plural}",
-        route_handlers=list(controllers),
+        route_handlers=[LabelController, *controllers],
         dependencies={
             "kind": Provide(lambda: name, sync_to_thread=False),
             "registry": Provide(provide_registry),

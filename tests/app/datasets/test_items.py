@@ -214,3 +214,25 @@ async def test_a_card_says_what_a_dataset_is(sqlite_client: httpx2.AsyncClient) 
     assert "line 3" in bad.json()["detail"]
     assert problem(await sync("---\nitems: 3\n---\n"))[2] == ["datasets/d.md#/items"]
     assert problem(await sync("---\na: [\n---\n"))[2] == ["datasets/d.md"]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["as a dictionary", "as plain text"])
+async def test_a_table_in_which_one_long_text_is_meant_many_times_is_refused_before_it_is_spelled_out(
+    sqlite_client: httpx2.AsyncClient, kept: bool
+) -> None:
+    import io
+    import time
+
+    import pyarrow
+    from pyarrow import parquet
+
+    count = 4_000
+    texts = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * count), ["x" * 1_000_000])
+    sink = io.BytesIO()
+    table = pyarrow.table({"id": [str(n) for n in range(count)], "q": texts})
+    parquet.write_table(table, sink, compression="zstd", store_schema=kept)
+    assert len(sink.getvalue()) < 200_000
+    began = time.monotonic()
+    refused = await upload(sqlite_client, "bomb", sink.getvalue(), PARQUET)
+    assert (problem(refused)[0], "at most" in refused.json()["detail"]) == (422, True)
+    assert time.monotonic() - began < 5
