@@ -25,7 +25,7 @@ class Retrieval:
         self, load_items: LoadItems, count_erased: CountErased | None = None, *, check_s: float = CHECK_S
     ) -> None:
         self._load_items, self._count_erased, self._check_s = load_items, count_erased, check_s
-        self._checked: dict[tuple[str, str], tuple[float, int]] = {}
+        self._checked: dict[tuple[str, str], tuple[float, int | None]] = {}
         self._indexes: OrderedDict[tuple[str, str, bytes], asyncio.Task[Index]] = OrderedDict()
 
     async def retrieve(self, project_id: str, rag: RAGConfig, corpus_digest: str, query: str) -> list[Chunk]:
@@ -60,12 +60,17 @@ class Retrieval:
         if self._count_erased is None:
             return
         corpus, now = (project_id, corpus_digest), time.monotonic()
-        at, before = self._checked.get(corpus, (-math.inf, -1))
+        at, before = self._checked.get(corpus, (-math.inf, None))
         if now - at < self._check_s:
             return
-        count = await self._count_erased(project_id, corpus_digest)
+        self._checked[corpus] = (now, before)  # of many who come at once one asks
+        try:
+            count = await self._count_erased(project_id, corpus_digest)
+        except BaseException:
+            self._checked.pop(corpus, None)
+            raise
         self._checked[corpus] = (now, count)
-        if count != before:
+        if before is not None and count != before:
             for key in [key for key in self._indexes if key[:2] == corpus]:
                 del self._indexes[key]
         while len(self._checked) > 4 * MAX_INDEXES:

@@ -1,3 +1,5 @@
+import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -5,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.main import program
+from app.kit.db import make_engine
+from app.migrations import runner
 from tests.served import running
 
 Run = Callable[..., Result]
@@ -22,11 +26,34 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+WITHOUT = ("db", "demo", "doctor", "init", "settings", "serve")
+"""Commands that are about the home itself, or leave it alone."""
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty database: making one anew for each test would take longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "promptward.db"
+
+    async def make() -> None:
+        engine = make_engine(f"sqlite:///{path}")
+        await runner.upgrade(engine)
+        await engine.dispose()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
-def cli(folder: Path) -> Run:
+def cli(folder: Path, migrated: Path) -> Run:
     """Runs a command in this process, embedded in the folder's own home; stdout and stderr apart."""
 
     def run(*arguments: str) -> Result:
+        home = folder / ".promptward"
+        alone = not arguments or arguments[0] in WITHOUT or {"--help", "--file"} & {*arguments}
+        if not alone and not home.exists():
+            home.mkdir(mode=0o700)
+            shutil.copy(migrated, home / "promptward.db")
         return CliRunner().invoke(program, list(arguments))
 
     return run

@@ -168,3 +168,17 @@ async def test_an_erased_item_is_found_no_longer_once_the_index_is_asked_about_a
     erased = 1
     assert await at_once.retrieve("p", config(), "c", "timeout seconds") == []
     assert len(await later.retrieve("p", config(), "c", "timeout seconds")) == 1
+
+
+async def test_many_who_come_at_once_have_one_index_built_and_asked_about_once():
+    corpora, asked = Corpora(c=CORPUS), 0
+
+    async def count(project_id: str, digest: str) -> int:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.02)
+        return 3
+
+    retrieval = Retrieval(corpora, count)
+    await asyncio.gather(*(retrieval.retrieve("p", config(), "c", "timeout seconds") for _ in range(50)))
+    assert (corpora.loads, asked) == (1, 1)
