@@ -285,6 +285,7 @@ async def serve(settings: Settings, on_start: Callable[[str], None], on_first_ke
             while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
                 await asyncio.sleep(0.01)
             gc.collect()
+            gc.set_threshold(10_000, 20, 50)  # and what comes later, such as a library with the first call, seldom
             gc.freeze()  # what lives as long as the process is not looked through again and again: that takes 0.1 s each time
             home.publish(settings.home, home.Address(url, app.litestar.state.local_token, os.getpid()))
             on_start(url)
