@@ -57,6 +57,9 @@ def _show(out: Output, result: SyncResult, words: dict[str, str]) -> None:
         if change["action"] != "unchanged":
             text = f"{MARKS[change['action']]} {'environments':<13} {change['name']:<32} {'':<9} its rules"
             out.styled(text, STYLES[change["action"]])
+    for item in result["items"]:
+        for warning in item.get("warnings", []):
+            out.note(f"{warning['pointer']}: {warning['detail']}")
     for ignored in result["ignored"]:
         out.note(f"ignored {ignored['path']}: {ignored['reason']}")
     counts = {action: sum(item["action"] == action for item in changes) for action in words}

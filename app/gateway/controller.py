@@ -11,11 +11,12 @@ from litestar.response import Stream
 
 from app.access.schemas import Caller
 from app.gateway import wire
-from app.gateway.live import LivePrompt, LivePrompts, matches
+from app.gateway.live import LivePrompt, LivePrompts
 from app.gateway.service import Gateway
 from app.kit.asgi import decoded_name
 from app.kit.compression import UNCOMPRESSED
 from app.kit.errors import DomainError, NotFoundError
+from app.kit.etags import matches
 from app.releases.assignment import arm_of
 
 

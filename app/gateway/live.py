@@ -67,13 +67,6 @@ def live_prompt(deployment: Deployment, arm: LiveArm) -> LivePrompt:
     )
 
 
-def matches(if_none_match: str, etag: str) -> bool:
-    """RFC 9110: `*`, or a list of tags that are compared weakly."""
-    if if_none_match.strip() == "*":
-        return True
-    return any(tag.strip().removeprefix("W/") == etag for tag in if_none_match.split(","))
-
-
 def _part(digest: str | None, content: Any) -> dict[str, Any] | None:
     return None if content is None else {"digest": digest, "content": plain(content)}
 

@@ -13,6 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
 from app.kit.errors import BadRequestError, FieldError, TooLargeError
+from app.kit.pointers import escape
 
 KNOWN_QUERY = "known_query"
 IN_A_THREAD = 1024 * 1024
@@ -116,11 +117,7 @@ def _found(root: Any) -> tuple[str, str] | None:
     while waiting:
         at, value = waiting.pop()
         if isinstance(value, _Repeating):
-            return f"{at}/{_escaped(value.key)}", value.key
+            return f"{at}/{escape(value.key)}", value.key
         inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        waiting += [(f"{at}/{_escaped(str(key))}", part) for key, part in inner if isinstance(part, dict | list)]
+        waiting += [(f"{at}/{escape(str(key))}", part) for key, part in inner if isinstance(part, dict | list)]
     return None
-
-
-def _escaped(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")

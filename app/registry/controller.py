@@ -17,6 +17,7 @@ from app.access.roles import allows
 from app.access.schemas import Caller
 from app.kit.asgi import decoded_name
 from app.kit.errors import ForbiddenError
+from app.kit.etags import matches
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 from app.registry import scanning
 from app.registry.catalogue import Catalogue, Search, parse_order
@@ -152,7 +153,7 @@ class ArtifactController(Controller):
         kind: str = request.route_handler.opt[KIND]
         body, etag = await versions.get(caller_of(request).project_id, kind, decoded_name(name), ref)
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-        if _matches(request.headers.get("if-none-match"), etag):
+        if matches(request.headers.get("if-none-match"), etag):
             return Response(None, status_code=304, headers=headers)
         return Response(body, media_type="application/json", headers=headers)  # type: ignore[arg-type]
 
@@ -277,12 +278,6 @@ def mounted(plural: str, controllers: Sequence[type[Controller]]) -> Router:
         tags=[plural.replace("-", " ").capitalize().replace("Rag", "RAG")],
         opt={KIND: name},
     )
-
-
-def _matches(header: str | None, etag: str) -> bool:
-    """`If-None-Match`: a list of tags, compared weakly, or `*`."""
-    given = [tag.strip().removeprefix("W/") for tag in (header or "").split(",")]
-    return "*" in given or etag in given
 
 
 # Datasets are mounted by their own room: their contents are made from items.

@@ -294,6 +294,7 @@ class SyncItem(TypedDict):
     version: int | None
     digest: str
     content: dict[str, Any]
+    warnings: NotRequired[list[dict[str, str]]]
 
 
 class SyncResult(TypedDict):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.gateway.live import matches
+from app.kit.etags import matches
 from tests.app.gateway.conftest import CONTENT, Shop
 
 
