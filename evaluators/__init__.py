@@ -3,32 +3,45 @@
 `build("exact_match", {"ignore_case": True}).score(Sample(output="Paris", reference="paris"))`
 """
 
+from evaluators.batch import score_all
 from evaluators.contract import (
-    Judge,
-    JudgeReply,
-    JudgeScorer,
-    JudgeTemplateError,
-    JudgeUnavailableError,
+    Chunk,
     Sample,
     Score,
     Scorer,
     ScorerConfigError,
     ValueRange,
 )
+from evaluators.judging import (
+    Embedder,
+    Embeddings,
+    Judge,
+    JudgeReply,
+    JudgeScorer,
+    JudgeTemplateError,
+    JudgeUnavailableError,
+    Models,
+    TokenLogprob,
+)
 from evaluators.registry import Description, RegistryError, build, describe, get, names, schema, schemas
 
 __all__ = [
+    "Chunk",
     "Description",
+    "Embedder",
+    "Embeddings",
     "Judge",
     "JudgeReply",
     "JudgeScorer",
     "JudgeTemplateError",
     "JudgeUnavailableError",
+    "Models",
     "RegistryError",
     "Sample",
     "Score",
     "Scorer",
     "ScorerConfigError",
+    "TokenLogprob",
     "ValueRange",
     "build",
     "describe",
@@ -36,4 +49,5 @@ __all__ = [
     "names",
     "schema",
     "schemas",
+    "score_all",
 ]

@@ -11,14 +11,16 @@ A scorer is one frozen Struct in one file. Its fields are its arguments, its cla
         def measure(self, sample: Sample) -> Score:
             return self.scored(float(sample.output.isupper()), "the output is compared with its capitals")
 
-Callers use `score`, `score_batch` or, for judges, `score_with`; a scorer's author writes `measure` (or `judge`).
+Callers use `score`, `score_batch` or, for scorers that ask a model (`judging`), `score_with`; a scorer's author writes
+`measure` (or `judge`).
 """
 
 import functools
+import importlib.util
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
@@ -40,8 +42,18 @@ FIELD_OF_NEED: dict[str, str] = {
     "latency": "latency_ms",
     "cost": "cost_usd",
     "model": "model",
+    "chunks": "chunks",
+    "prompt": "prompt",
+    "tools": "tools",
+    "trajectory": "trajectory",
+    "logprobs": "logprobs",
+    "time_to_first_token": "ttft_ms",
+    "others": "others",
 }
-NEEDS = frozenset(FIELD_OF_NEED) | {"judge"}
+NEEDS = frozenset(FIELD_OF_NEED) | {"judge", "embeddings"}
+
+# Who lacks these is scored all the same: nothing there may be the right thing there.
+_OPTIONAL = frozenset({"judge", "embeddings", "inputs", "history", "metadata", "tool_calls"})
 
 
 class ScorerConfigError(Exception):
@@ -53,8 +65,23 @@ class ScorerConfigError(Exception):
         self.pointer = pointer
 
 
+class Chunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A passage that retrieval found; `id` is the one that a case names as relevant."""
+
+    id: str
+    text: str
+    title: str | None = None
+    score: float | None = None
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One answer and what it is judged by. `reference` is a string, a number, an object, or a list of alternatives."""
+    """One answer and what it is judged by. `reference` is a string, a number, an object, or a list of alternatives.
+
+    `chunks` are what retrieval found, the best first; `context` is what was put into the prompt of them. `prompt` holds the
+    messages that were sent first, `trajectory` those that followed: the assistant's, with its `tool_calls`, and the tools'
+    results. `tools` are the functions that the model was given, as OpenAI writes them. `logprobs` are natural logarithms,
+    one per token of the output. `others` are other answers to the same case.
+    """
 
     output: str
     reference: Any = None
@@ -69,6 +96,13 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     latency_ms: float | None = None
     cost_usd: float | None = None
     model: str | None = None
+    chunks: list[Chunk] | None = None
+    prompt: list[dict[str, Any]] | None = None
+    tools: list[dict[str, Any]] | None = None
+    trajectory: list[dict[str, Any]] | None = None
+    logprobs: list[float] | None = None
+    ttft_ms: float | None = None
+    others: list[str] | None = None
 
     @property
     def references(self) -> list[Any]:
@@ -78,7 +112,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A finite value with status `ok`, or no value and the reason why. `cost_usd` and `tokens` are the judge's.
+    """A finite value with status `ok`, or no value and the reason why.
+
+    `name`, `version` and `direction` are the scorer's. `cost` (US dollars) and `tokens` are the judge's; `cached` means
+    that nobody had to be asked, for the same had been asked before.
 
     Raises ValueError for NaN or infinity, a value without `ok`, `ok` without a value, a `passed` without a value, and a
     missing value without explanation.
@@ -90,8 +127,12 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     explanation: str = ""
     evidence: dict[str, Any] | None = None
     status: Status = "ok"
-    cost_usd: float = 0.0
+    cost: float = 0.0
     tokens: int = 0
+    cached: bool = False
+    name: str = ""
+    version: int = 0
+    direction: Direction = "maximize"
 
     def __post_init__(self) -> None:
         if self.status == "ok":
@@ -113,18 +154,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         passed: bool | None = None,
         label: str | None = None,
         evidence: dict[str, Any] | None = None,
-        cost_usd: float = 0.0,
-        tokens: int = 0,
     ) -> Self:
-        return cls(
-            value=float(value),
-            passed=passed,
-            label=label,
-            explanation=explanation,
-            evidence=evidence,
-            cost_usd=cost_usd,
-            tokens=tokens,
-        )
+        return cls(value=float(value), passed=passed, label=label, explanation=explanation, evidence=evidence)
 
     @classmethod
     def skipped(cls, reason: str) -> Self:
@@ -132,20 +163,14 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return cls(value=None, status="skipped", explanation=reason)
 
     @classmethod
-    def unscored(
-        cls, reason: str, *, evidence: dict[str, Any] | None = None, cost_usd: float = 0.0, tokens: int = 0
-    ) -> Self:
+    def unscored(cls, reason: str, *, evidence: dict[str, Any] | None = None) -> Self:
         """The judge answered without giving a verdict."""
-        return cls(
-            value=None, status="unscored", explanation=reason, evidence=evidence, cost_usd=cost_usd, tokens=tokens
-        )
+        return cls(value=None, status="unscored", explanation=reason, evidence=evidence)
 
     @classmethod
-    def error(
-        cls, reason: str, *, evidence: dict[str, Any] | None = None, cost_usd: float = 0.0, tokens: int = 0
-    ) -> Self:
+    def error(cls, reason: str, *, evidence: dict[str, Any] | None = None) -> Self:
         """Infrastructure failed, or the scorer itself did."""
-        return cls(value=None, status="error", explanation=reason, evidence=evidence, cost_usd=cost_usd, tokens=tokens)
+        return cls(value=None, status="error", explanation=reason, evidence=evidence)
 
     @classmethod
     def unparsable(cls, reason: str) -> Self:
@@ -165,8 +190,12 @@ class ValueRange(msgspec.Struct, frozen=True):
 class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknown_fields=True):
     """Base of all scorers. Fields are arguments; subclasses repeat `frozen=True` and set the class variables.
 
-    `needs` are the fields of the sample, beside the output, that may decide a score (plus `judge`). Raise `version`
-    whenever the same sample and arguments may get another value: kept scores are then computed afresh.
+    `needs` are the fields of the sample, beside the output, that may decide a score (plus `judge` and `embeddings`).
+    Raise `version` whenever the same sample and arguments may get another value: kept scores are then computed afresh.
+    `modules` are packages beyond the library's own, which the extra named `extra` installs.
+
+    Every scorer takes `threshold`, from which its values pass, and `negate`, which turns it round: a value in [low, high]
+    becomes low + high - value, passed becomes failed. What has no value, and an output that cannot be read, stay as they are.
     """
 
     name: ClassVar[str]
@@ -178,8 +207,11 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
     high: ClassVar[float | None] = 1.0
     unit: ClassVar[str | None] = None
     example: ClassVar[dict[str, Any]] = {}  # arguments that make sense, for documentation and tests
+    extra: ClassVar[str | None] = None
+    modules: ClassVar[tuple[str, ...]] = ()
 
     threshold: float | None = None
+    negate: bool = False
 
     def __post_init__(self) -> None:
         self.check()
@@ -189,6 +221,7 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
 
         Subclasses extend it and call `super().check()`.
         """
+        self._check_installed()
         values, threshold = self.value_range, self.threshold
         if threshold is None:
             return
@@ -201,6 +234,12 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
             raise ScorerConfigError(f"threshold {threshold:g} is out of range: {between}", pointer)
         if threshold == (values.low if values.direction == "maximize" else values.high):
             raise ScorerConfigError(f"threshold {threshold:g} can never fail: {between}", pointer)
+
+    def _check_installed(self) -> None:
+        missing = [module for module in self.modules if importlib.util.find_spec(module) is None]
+        if missing:
+            wanted = " and ".join(missing)
+            raise ScorerConfigError(f"needs {wanted}, which is not installed: add promptward[{self.extra}]", "/use")
 
     @property
     def value_range(self) -> ValueRange:
@@ -215,7 +254,7 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
     @property
     def requires(self) -> frozenset[str]:
         """The part of `reads` whose absence makes a sample `skipped`. An absent tool call is an answer, not a gap."""
-        return self.reads - {"judge", "inputs", "history", "metadata", "tool_calls"}
+        return self.reads - _OPTIONAL
 
     def arguments(self) -> dict[str, Any]:
         """All arguments, defaults included, as plain JSON data: what a kept score's key and record hold."""
@@ -226,11 +265,10 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
         """Score one sample. A defect in the scorer becomes a score with status `error`, never a value."""
         reason = self.lacking(sample)
         if reason is not None:
-            return Score.skipped(reason)
+            return self._named(Score.skipped(reason))
         try:
-            return self.measure(sample)
-        except Exception as exc:
-            _logger.exception("scorer %s failed", self.name)
+            return self._named(self.measure(sample))
+        except Exception as exc:  # noqa: BLE001 - it becomes a score that says so
             return self._defect(exc)
 
     def score_batch(self, samples: Sequence[Sample]) -> list[Score]:
@@ -238,7 +276,7 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
         reasons = [self.lacking(sample) for sample in samples]
         present = [sample for sample, reason in zip(samples, reasons, strict=True) if reason is None]
         try:
-            measured = self.measure_batch(present)
+            measured = [score if score.name else self._named(score) for score in self.measure_batch(present)]
         except Exception:  # noqa: BLE001 - one bad sample must not cost the others their scores; `score` reports it
             measured = [self.score(sample) for sample in present]
         if len(measured) != len(present):
@@ -246,7 +284,7 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
         if len(measured) == len(samples):
             return measured
         rest = iter(measured)
-        return [next(rest) if reason is None else Score.skipped(reason) for reason in reasons]
+        return [next(rest) if reason is None else self._named(Score.skipped(reason)) for reason in reasons]
 
     def measure(self, sample: Sample) -> Score:
         """Score a sample that has all that the scorer requires. Written by each scorer."""
@@ -269,7 +307,15 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
         return tuple((need, FIELD_OF_NEED[need]) for need in sorted(self.requires))
 
     def _defect(self, exc: Exception) -> Score:
-        return Score.error(f"the scorer {self.name} failed: {type(exc).__name__}: {exc}")
+        """A score that says that the scorer itself failed."""
+        _logger.error("scorer %s failed", self.name, exc_info=exc)
+        return self._named(Score.error(f"the scorer {self.name} failed: {type(exc).__name__}: {exc}"))
+
+    def _named(self, score: Score) -> Score:
+        if score.name:
+            return score
+        direction = self._range.direction
+        return msgspec.structs.replace(score, name=self.name, version=self.version, direction=direction)
 
     def verdict(self, value: float) -> bool | None:
         """`passed` for a value: by the threshold, else 1 for binary scorers, else unknown (None)."""
@@ -281,75 +327,25 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
         self, value: float, explanation: str = "", *, label: str | None = None, evidence: dict[str, Any] | None = None
     ) -> Score:
         """A score with status `ok` and the verdict that the arguments imply. Raises ValueError outside the range."""
-        low, high = self._range.low, self._range.high
+        values = self._range
+        low, high = values.low, values.high
         if not (low <= value and (high is None or value <= high)):
             raise ValueError(f"value {value} is not between {low:g} and {'any number' if high is None else high}")
+        passed = self.verdict(value)
+        if self.negate:
+            passed = None if passed is None else not passed
+            value = value if high is None else low + high - value
         return Score(
             value=float(value),
-            passed=self.verdict(value),
+            passed=passed,
             label=label,
             explanation=explanation,
             evidence=evidence,
+            name=self.name,
+            version=self.version,
+            direction=values.direction,
         )
 
     @functools.cached_property
     def _range(self) -> ValueRange:
         return self.value_range
-
-
-class JudgeReply(msgspec.Struct, frozen=True):
-    """A judge's raw answer; `text` is what it wrote, `cost_usd` and `tokens` what that took."""
-
-    text: str | None
-    finish_reason: str | None = None
-    cost_usd: float = 0.0
-    tokens: int = 0
-
-
-class JudgeUnavailableError(Exception):
-    """The judge could not be reached or refused to work: transport, rate limit, budget. Never a verdict."""
-
-
-class JudgeTemplateError(Exception):
-    """A template cannot be rendered with this sample, mostly because it names an input that the sample lacks."""
-
-
-class Judge(Protocol):
-    """The model that judges, as the service hands it in; it knows endpoint, parameters and retries."""
-
-    async def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any]) -> JudgeReply:
-        """Ask for an answer that fits the JSON Schema. Each call is a draw of its own.
-
-        Raises JudgeUnavailableError.
-        """
-        ...
-
-    def render(self, template: str, variables: dict[str, Any]) -> str:
-        """Fill a template. Raises JudgeTemplateError."""
-        ...
-
-
-class JudgeScorer(Scorer, frozen=True):
-    """A scorer that asks a model: await `score_with`. Without a judge (`score`, `score_batch`) its status is `error`."""
-
-    async def score_with(self, sample: Sample, judge: Judge, sample_index: int = 0) -> Score:
-        """Score one sample with the judge. `sample_index` tells repeated judgements of one answer apart."""
-        reason = self.lacking(sample)
-        if reason is not None:
-            return Score.skipped(reason)
-        try:
-            return await self.judge(sample, judge, sample_index)
-        except JudgeUnavailableError as exc:
-            return Score.error(f"the judge could not be asked: {exc}")
-        except JudgeTemplateError as exc:
-            return Score.skipped(f"the instructions cannot be filled in: {exc}")
-        except Exception as exc:
-            _logger.exception("scorer %s failed", self.name)
-            return self._defect(exc)
-
-    async def judge(self, sample: Sample, judge: Judge, sample_index: int) -> Score:
-        """Judge a sample that has all that the scorer requires. Written by each judge scorer."""
-        raise NotImplementedError(f"scorer {self.name} does not define judge()")
-
-    def measure(self, sample: Sample) -> Score:
-        return Score.error(f"{self.name} asks a model and was given none")

@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from evaluators.contract import NEEDS, JudgeScorer, Scorer, ScorerConfigError, ValueRange
+from evaluators.contract import NEEDS, Scorer, ScorerConfigError, ValueRange
+from evaluators.judging import JudgeScorer
 
 ENTRY_POINTS = "promptward.scorers"
 
@@ -41,6 +42,7 @@ class Description(msgspec.Struct, frozen=True):
     schema: dict[str, Any]
     example: dict[str, Any]
     origin: str  # the module that defines it
+    extra: str | None  # the extra to install for it
 
 
 def build(use: str, args: Mapping[str, Any] | None = None) -> Scorer:
@@ -88,6 +90,7 @@ def describe(name: str) -> Description:
         schema=schema(name),
         example=scorer.example,
         origin=scorer.__module__,
+        extra=scorer.extra,
     )
 
 
@@ -171,7 +174,7 @@ def _register(found: dict[str, type[Scorer]], scorer: type[Scorer]) -> None:
         raise RegistryError(f"{where}: a scorer's name is lower-case letters, digits and underscores, not {name!r}")
     if not scorer.needs <= NEEDS:
         raise RegistryError(f"{where}: unknown needs {sorted(scorer.needs - NEEDS)}; known are {sorted(NEEDS)}")
-    shadowed = sorted(set(scorer.__struct_fields__) & set(dir(Scorer)) - {"threshold"})
+    shadowed = sorted(set(scorer.__struct_fields__) & set(dir(Scorer)) - {"threshold", "negate"})
     if shadowed:
         raise RegistryError(
             f"{where}: fields {shadowed} hide parts of Scorer; use msgspec.field(name=…) and another name"

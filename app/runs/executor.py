@@ -215,7 +215,7 @@ class Executor:
         if scored.score.status == "error" and judge.unpaid:
             self._out_of_budget(run)
             return False
-        run.cost_nano += round(scored.score.cost_usd * NANO)
+        run.cost_nano += round(scored.score.cost * NANO)
         self._writer.put(run, ended._replace(status=PENDING, answer=None, paid=False, scores={number: scored}))
         return True
 

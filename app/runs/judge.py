@@ -14,7 +14,7 @@ from app.registry.kinds.rubric import Rubric
 from app.registry.service import Artifact
 from app.runs.budget import Budget, BudgetSpentError, most_nano
 from app.runs.schemas import NANO
-from evaluators.contract import JudgeReply, JudgeTemplateError, JudgeUnavailableError
+from evaluators.judging import JudgeReply, JudgeTemplateError, JudgeUnavailableError
 
 
 class EndpointJudge:
@@ -26,9 +26,22 @@ class EndpointJudge:
         self.unpaid = False
         self._params = {"temperature": 0, **endpoint.content.params, **rubric.params}
 
-    async def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any]) -> JudgeReply:
+    @property
+    def name(self) -> str:
+        return self._spec.name
+
+    async def ask(
+        self,
+        messages: list[dict[str, Any]],
+        schema: dict[str, Any] | None = None,
+        *,
+        sample_index: int = 0,
+        top_logprobs: int = 0,
+    ) -> JudgeReply:
         """One judgement. What the model will not answer has no text; what the endpoint cannot raises."""
-        form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
+        form = None
+        if schema is not None:
+            form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
         request = ChatRequest(messages, self._params, response_format=form)
         price = self._spec.price
         reserved = 0

@@ -15,7 +15,8 @@ from app.registry.kinds.suite import ScorerSpec
 from app.registry.service import Artifact, deciding
 from app.runs.schemas import NANO
 from app.runs.spec import Metric
-from evaluators.contract import Judge, JudgeScorer, Sample, Score, Scorer, ScorerConfigError
+from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
+from evaluators.judging import Judge, JudgeScorer
 from evaluators.registry import build
 
 ITEM_NEEDS = ("reference", "inputs", "history", "metadata")

@@ -222,7 +222,7 @@ async def _count(session: AsyncSession, project_id: str, run_id: str, ended: Seq
             total[e.status] += 1
         if e.paid and e.answer is not None:
             total["cost_nano"] += e.answer.cost_nano or 0
-        total["judge_cost_nano"] += sum(round(s.score.cost_usd * NANO) for s in e.scores.values() if s.fresh)
+        total["judge_cost_nano"] += sum(round(s.score.cost * NANO) for s in e.scores.values() if s.fresh)
         if e.error_kind is not None:
             kinds[e.cell.variant_no, e.error_kind] = kinds.get((e.cell.variant_no, e.error_kind), 0) + 1
     variants = core(RunVariantRow)
@@ -362,6 +362,7 @@ def score_of(row: Row[Any]) -> Score:
         explanation=row.explanation,
         evidence=row.evidence,
         status=row.status,
+        cached=True,
     )
 
 
@@ -402,7 +403,7 @@ def _score_row(project_id: str, cell_key: str, key: str, score: Score, scorer: s
         "status": score.status,
         "explanation": score.explanation,
         "evidence": score.evidence,
-        "cost_nano": round(score.cost_usd * NANO),
+        "cost_nano": round(score.cost * NANO),
         "tokens": score.tokens,
         "created_at": now,
     }

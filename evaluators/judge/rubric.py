@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from evaluators.contract import Judge, JudgeScorer, Sample, Score, ScorerConfigError
+from evaluators.contract import Sample, Score, ScorerConfigError
 from evaluators.judge import template, verdicts
 from evaluators.judge.verdicts import NoVerdictError, Verdict
+from evaluators.judging import JudgeScorer, Models
 from evaluators.text import without_surrogates
 
 # Up to this many steps a scale of whole numbers is a closed list in the schema.
@@ -104,13 +105,14 @@ class Rubric(JudgeScorer, frozen=True):
             return value > 0.5
         return super().verdict(value)
 
-    async def judge(self, sample: Sample, judge: Judge, sample_index: int) -> Score:
+    async def judge(self, sample: Sample, models: Models, sample_index: int) -> Score:
+        judge = models.judge
         case, mark = template.fill(self.instructions, sample, judge)
         messages = [
             {"role": "system", "content": without_surrogates(self._system())},
             {"role": "user", "content": f"The mark is {mark}.\n\n{case}"},
         ]
-        votes = await verdicts.ask(judge, messages, self.reply_schema(), self.votes, self._read)
+        votes = await verdicts.ask(judge, messages, self.reply_schema(), self.votes, self._read, sample_index)
         return verdicts.combine(
             votes,
             lambda value, reason, label, evidence: self.scored(value, reason, label=label, evidence=evidence),

@@ -5,8 +5,9 @@ import json
 import re
 from typing import Any
 
-from evaluators.contract import Judge, Sample, ScorerConfigError
+from evaluators.contract import Sample, ScorerConfigError
 from evaluators.judge.fence import Fence
+from evaluators.judging import Judge
 from evaluators.text import without_surrogates
 
 # What a template may name, and the need behind it. The first three are written by models or found by search: they are

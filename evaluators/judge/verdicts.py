@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from evaluators.contract import Judge, JudgeReply, JudgeUnavailableError, Score
+from evaluators.contract import Score
+from evaluators.judging import Judge, JudgeReply, JudgeUnavailableError
 from evaluators.text import clip
 
 _STOPPED = {
@@ -35,8 +36,6 @@ class Vote(msgspec.Struct, frozen=True):
     verdict: Verdict | None
     problem: str = ""
     reached: bool = True
-    cost_usd: float = 0.0
-    tokens: int = 0
 
 
 def read_object(reply: JudgeReply) -> dict[str, Any]:
@@ -70,20 +69,24 @@ async def ask(
     schema: dict[str, Any],
     votes: int,
     read: Callable[[dict[str, Any]], Verdict],
+    sample_index: int = 0,
 ) -> list[Vote]:
-    """Ask `votes` times at once; `read` turns a reply's object into a verdict or raises NoVerdictError."""
+    """Ask `votes` times at once; `read` turns a reply's object into a verdict or raises NoVerdictError.
 
-    async def one() -> Vote:
+    Votes are draws of their own: vote i of judgement `sample_index` is draw `sample_index * votes + i`.
+    """
+
+    async def one(number: int) -> Vote:
         try:
-            reply = await judge.ask(messages, schema)
+            reply = await judge.ask(messages, schema, sample_index=sample_index * votes + number)
         except JudgeUnavailableError as exc:
             return Vote(None, str(exc) or type(exc).__name__, reached=False)
         try:
-            return Vote(read(read_object(reply)), cost_usd=reply.cost_usd, tokens=reply.tokens)
+            return Vote(read(read_object(reply)))
         except NoVerdictError as exc:
-            return Vote(None, str(exc), cost_usd=reply.cost_usd, tokens=reply.tokens)
+            return Vote(None, str(exc))
 
-    return list(await asyncio.gather(*(one() for _ in range(votes))))
+    return list(await asyncio.gather(*(one(number) for number in range(votes))))
 
 
 def combine(votes: Sequence[Vote], scored: Callable[[float, str, str | None, dict[str, Any]], Score]) -> Score:
@@ -92,10 +95,9 @@ def combine(votes: Sequence[Vote], scored: Callable[[float, str, str | None, dic
     A vote that could not be asked makes the score an error, for it may be asked again. Votes without a verdict are left
     out and counted; half of them or more make the score unscored. `agreement` is the share of the most frequent label.
     """
-    cost, tokens = sum(vote.cost_usd for vote in votes), sum(vote.tokens for vote in votes)
     unreached = [vote for vote in votes if not vote.reached]
     if unreached:
-        return Score.error(f"the judge could not be asked: {unreached[0].problem}", cost_usd=cost, tokens=tokens)
+        return Score.error(f"the judge could not be asked: {unreached[0].problem}")
     verdicts = [vote.verdict for vote in votes if vote.verdict is not None]
     problems = [vote.problem for vote in votes if vote.verdict is None]
     if len(problems) * 2 >= len(votes):
@@ -103,8 +105,6 @@ def combine(votes: Sequence[Vote], scored: Callable[[float, str, str | None, dic
         return Score.unscored(
             f"the judge gave no verdict{share}: {problems[0]}",
             evidence={"problems": problems} if len(votes) > 1 else None,
-            cost_usd=cost,
-            tokens=tokens,
         )
     (label, most), *others = Counter(verdict.label for verdict in verdicts).most_common(2)
     unique = not others or others[0][1] < most
@@ -118,5 +118,4 @@ def combine(votes: Sequence[Vote], scored: Callable[[float, str, str | None, dic
     if len(votes) > 1:
         reason = f"{most} of {len(votes)} votes say {label}: {reason}"
     mean = sum(verdict.value for verdict in verdicts) / len(verdicts)
-    score = scored(mean, reason, label if unique else None, evidence)
-    return msgspec.structs.replace(score, cost_usd=cost, tokens=tokens)
+    return scored(mean, reason, label if unique else None, evidence)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
-from evaluators.contract import JudgeScorer, Sample, Score, Scorer, ScorerConfigError
+from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
+from evaluators.judging import JudgeScorer
 from evaluators.registry import build, describe, names, schemas
 
 PURE = [name for name in names() if describe(name).kind == "code"]

@@ -48,7 +48,8 @@ def references(suite: Suite) -> Iterable[Reference]:
 
 
 def problems(suite: Suite) -> Iterable[FieldError]:
-    from evaluators.contract import JudgeScorer, ScorerConfigError
+    from evaluators.contract import ScorerConfigError
+    from evaluators.judging import JudgeScorer
     from evaluators.registry import build, get
 
     seen: set[str] = set()

@@ -11,8 +11,9 @@ from openai import AsyncOpenAI
 from app.devmodel.case import case_of
 from app.devmodel.judge import judge, label_for
 from app.kit import templates
-from evaluators.contract import JudgeReply, Sample
+from evaluators.contract import Sample
 from evaluators.judge.rubric import Rubric, VerdictScale
+from evaluators.judging import JudgeReply
 from tests.app.devmodel import larch
 
 FENCE = "fence-7c41e9d2a05b"
@@ -204,8 +205,19 @@ class SocketJudge:
     def __init__(self, client: AsyncOpenAI, model: str) -> None:
         self._client, self._model = client, model
 
-    async def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any]) -> JudgeReply:
-        form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
+    @property
+    def name(self) -> str:
+        return self._model
+
+    async def ask(
+        self,
+        messages: list[dict[str, Any]],
+        schema: dict[str, Any] | None = None,
+        *,
+        sample_index: int = 0,
+        top_logprobs: int = 0,
+    ) -> JudgeReply:
+        form: Any = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
         reply = await self._client.chat.completions.create(model=self._model, messages=messages, response_format=form)
         return JudgeReply(text=reply.choices[0].message.content, finish_reason=reply.choices[0].finish_reason)
 
