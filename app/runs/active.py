@@ -8,7 +8,7 @@ from typing import NamedTuple
 from app.generation.schemas import Bundle
 from app.kit.changes import Change
 from app.runs.budget import Budget
-from app.runs.judge import EndpointJudge
+from app.runs.judge import Panel
 from app.runs.schemas import Progress, RunStatus, VariantProgress, usd
 from app.runs.scoring import LiveMetric
 from app.runs.spec import Case, Cell, Spec
@@ -21,7 +21,12 @@ class Live(NamedTuple):
     """What a run's metrics are computed with; `judges` by the number of their metric."""
 
     metrics: list[LiveMetric]
-    judges: dict[int, EndpointJudge]
+    judges: dict[int, Panel]
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What any of the scorers reads of a sample."""
+        return frozenset().union(*(live.scorer.reads for live in self.metrics))
 
 
 class ActiveRun:
@@ -36,6 +41,8 @@ class ActiveRun:
         self.cases: list[Case] = loaded.cases
         self.bundles, self.live, self.pending, self.budget = bundles, live, pending, budget
         self.unended = len(pending)
+        self.reads = live.reads
+        self.measured = any(metric.measured for metric in loaded.spec.metrics)
         self.ends_as: RunStatus = loaded.row.ends_as  # type: ignore[assignment]  # what was written was one of them
         self.reason: str | None = loaded.row.reason
         self.stopping = False

@@ -17,7 +17,7 @@ from app.runs.active import ActiveRun
 from app.runs.budget import BudgetSpentError
 from app.runs.planner import reservation
 from app.runs.schemas import NANO
-from app.runs.scoring import Scored, judged
+from app.runs.scoring import Given, Scored, judged
 from app.runs.spec import Cell
 from app.runs.store import PENDING, Ended, Known
 from app.runs.writer import FLUSH_CELLS, Writer
@@ -77,7 +77,7 @@ class Executor:
             known = await store.known(session, run.project_id, mine)
             scores = await self._kept(session, run, items, [(cell, key) for key in known for cell in mine[key]])
             lacking = {key for key in known for cell in mine[key] if len(scores[cell]) < len(run.live.metrics)}
-            answers = await store.answers(session, run.project_id, lacking)
+            answers = await store.answers(session, run.project_id, lacking, run.reads)
         for key in known:
             self._unasked((run.project_id, key), own[key])  # whoever waits for it reads it as we did
         async with asyncio.TaskGroup() as group:
@@ -163,7 +163,8 @@ class Executor:
         try:
             if run.stopping:
                 return None
-            answer = await self._generation.generate(bundle, case)
+            generate = self._generation.measured if run.measured else self._generation.generate
+            answer = await generate(bundle, case)
             cost = answer.cost_nano or 0
         finally:
             run.budget.settle(reserved, cost)
@@ -211,7 +212,8 @@ class Executor:
         live = run.live.metrics[number]
         assert ended.item is not None and ended.answer is not None  # noqa: S101, PT018 - only answers are judged
         judge = run.live.judges[number]
-        scored = await judged(live, ended.key, ended.item, ended.answer, judge)
+        given = Given(ended.key, ended.item, ended.answer, run.bundles[ended.cell.variant_no])
+        scored = await judged(live, given, judge.models)
         if scored.score.status == "error" and judge.unpaid:
             self._out_of_budget(run)
             return False

@@ -199,8 +199,11 @@ class Runs:
             suite = await planner.suite(given)
             if suite.pins["/dataset"] != run.spec.dataset_digest:
                 raise InvalidContentError.at("/suite", f"{suite.ref} is about another dataset version than this run")
-            metrics = await planner.metrics(suite)
-            spec = msgspec.structs.replace(run.spec, metrics=metrics, suite=suite.ref, suite_digest=suite.digest)
+            metrics, warned = await planner.metrics(suite, run.spec.variants)
+            warnings = list(dict.fromkeys([*run.spec.warnings, *warned]))
+            spec = msgspec.structs.replace(
+                run.spec, metrics=metrics, suite=suite.ref, suite_digest=suite.digest, warnings=warnings
+            )
             run.row.spec = msgspec.to_builtins(spec)
             lineage = Lineage(Repository(session, caller.project_id))
             await lineage.note_use("run", run_id, spec.contents, self._clock())
