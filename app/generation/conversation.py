@@ -20,7 +20,7 @@ class Conversation:
         self, bundle: Bundle, messages: list[Message], context: str | None, chunks: list[Chunk] | None = None
     ) -> None:
         self._bundle, self._messages, self._context, self._chunks = bundle, messages, context, chunks
-        self._first = len(messages)
+        self._followed: list[Message] = []
         self._ttft_ms: float | None = None
         self._rounds = 0
         self._calls: list[ToolCall] = []
@@ -52,6 +52,8 @@ class Conversation:
         self._ttft_ms = None if reply.ttft_ms is None else before_ms + reply.ttft_ms
         self._last = reply
         self._calls += reply.tool_calls or []
+        message = _as_message(reply)
+        self._followed.append(message)
         tools = self._bundle.tools
         if not reply.tool_calls or tools is None or tools.results.kind == "none":
             return self._answer(reply.text if reply.tool_calls else reply.text or "")
@@ -63,7 +65,8 @@ class Conversation:
         if unknown := next((call.name for call in reply.tool_calls if call.name not in _names(tools)), None):
             return self.failed(f"the model called the tool {unknown!r}, which it was not given")
         results = [_result(tools, call) for call in reply.tool_calls]
-        self._messages = [*self._messages, _as_message(reply), *results]
+        self._followed += results
+        self._messages = [*self._messages, message, *results]
         return None
 
     def failed(self, error: str) -> Answer:
@@ -73,9 +76,6 @@ class Conversation:
 
     def _answer(self, text: str | None) -> Answer:
         last = self._last
-        followed = self._messages[self._first :]
-        if followed and last is not None:
-            followed = [*followed, _as_message(last)]
         logprobs = None if last is None or last.logprobs is None else [token.logprob for token in last.logprobs]
         return Answer(
             status="answered",
@@ -89,7 +89,7 @@ class Conversation:
             context=self._context,
             model=last.model if last else None,
             chunks=self._chunks,
-            trajectory=followed or None,
+            trajectory=self._followed if self._rounds else None,
             logprobs=logprobs,
             ttft_ms=self._ttft_ms,
         )

@@ -212,6 +212,11 @@ class ScoreRead(msgspec.Struct, frozen=True):
     status: ScoreStatus
     explanation: str
     evidence: Any = None
+    version: int = 0
+    direction: Literal["maximize", "minimize"] = "maximize"
+    cost_usd: float = 0.0
+    tokens: int = 0
+    cached: bool = False
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -224,6 +224,8 @@ class Runs:
         flipped_against: str | None,
         limit: int,
         cursor: str | None,
+        *,
+        evidence: bool = False,
     ) -> Page[Result]:
         run = await self._load(session, project_id, run_id)
         if flipped_against is not None:
@@ -232,7 +234,7 @@ class Runs:
                 raise InvalidContentError.at("/variant", "say which side flipped: variant=<candidate or variant>")
             own = await compare.side(session, project_id, filters.variant, run_id, "/variant")
             filters = filters._replace(flipped=(own, other))
-        return await results.page(session, run, filters, limit, cursor)
+        return await results.page(session, run, filters, limit, cursor, "all" if evidence else "none")
 
     async def loaded(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
         return await self._load(session, project_id, run_id)

@@ -154,9 +154,7 @@ async def test_a_judge_with_inline_instructions_needs_no_rubric(
     assert variant(run, "c1:model")["metrics"]["good"]["mean"] == 0.5
 
 
-async def test_a_changed_threshold_judges_nothing_again(
-    project: Project, asked: Endpoint, judge: Endpoint
-) -> None:
+async def test_a_changed_threshold_judges_nothing_again(project: Project, asked: Endpoint, judge: Endpoint) -> None:
     await judged_suite(project, asked, judge)
     await project.run()
     for threshold in (0.4, 0.6):
