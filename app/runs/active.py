@@ -24,6 +24,16 @@ class Live(NamedTuple):
     judges: dict[int, Panel]
 
     @property
+    def alone(self) -> list[int]:
+        """The numbers of the metrics that need no other cell than the one they score."""
+        return [number for number, live in enumerate(self.metrics) if not live.compares]
+
+    @property
+    def compared(self) -> list[int]:
+        """The numbers of the metrics that compare a cell with the other variants' answers."""
+        return [number for number, live in enumerate(self.metrics) if live.compares]
+
+    @property
     def reads(self) -> frozenset[str]:
         """What any of the scorers reads of a sample."""
         return frozenset().union(*(live.scorer.reads for live in self.metrics))
@@ -31,7 +41,8 @@ class Live(NamedTuple):
 
 class ActiveRun:
     """`pending` are the cells that have not been stored as ended, with their keys. `stopping`: no further call begins.
-    `change` is what the audit is told when the run comes to rest."""
+    `change` is what the audit is told when the run comes to rest. `comparing` is the last pass of a run with metrics
+    `to_compare`: it begins when no cell is pending."""
 
     def __init__(
         self, loaded: Loaded, bundles: list[Bundle], live: Live, pending: dict[Cell, str], budget: Budget
@@ -41,7 +52,8 @@ class ActiveRun:
         self.cases: list[Case] = loaded.cases
         self.bundles, self.live, self.pending, self.budget = bundles, live, pending, budget
         self.unended = len(pending)
-        self.reads = live.reads
+        self.reads, self.alone, self.to_compare = live.reads, live.alone, live.compared
+        self.comparing: asyncio.Task[None] | None = None
         self.measured = any(metric.measured for metric in loaded.spec.metrics)
         self.ends_as: RunStatus = loaded.row.ends_as  # type: ignore[assignment]  # what was written was one of them
         self.reason: str | None = loaded.row.reason

@@ -14,6 +14,7 @@ from app.runs import store, summary
 from app.runs.active import ActiveRun, Live
 from app.runs.asking import Asked, Judging
 from app.runs.budget import Budget
+from app.runs.comparing import Comparing
 from app.runs.executor import Executor
 from app.runs.judge import Panel, Purse
 from app.runs.planner import stored_bundle
@@ -41,6 +42,7 @@ class Engine:
         self._replies = Replies(sessions)
         self._writer = Writer(sessions, clock, self._replies, self._finish, self._abandon)
         self._executor = Executor(sessions, generation, self._writer, self._out_of_budget)
+        self._comparing = Comparing(sessions, self._writer, self._out_of_budget)
         self._background: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -174,6 +176,12 @@ class Engine:
         """Brings a run to rest. Called by the writer, once nothing of the run is left to store."""
         if self._active.get(run.id) is not run:
             return
+        if run.to_compare and not run.stopping:
+            if run.comparing is None:
+                run.comparing = asyncio.create_task(self._compare(run))
+                run.tasks.add(run.comparing)
+            if not run.comparing.done():
+                return
         async with self._sessions() as session:
             metrics = await summary.summaries(session, run.project_id, run.id, run.spec, run.cases)
         async with self._sessions.begin() as session:
@@ -185,6 +193,19 @@ class Engine:
             if run.change is not None:
                 record(session, run.change)
         self._rests(run)
+
+    async def _compare(self, run: ActiveRun) -> None:
+        """The last pass; the run comes to rest after it."""
+        try:
+            await self._comparing.compare(run)
+        except asyncio.CancelledError:
+            if not run.stopping:
+                raise
+        except Exception as error:  # a defect must not leave a run that never ends
+            logger.exception("run %s: comparing failed", run.id)
+            self._stop_soon(run, "failed", f"our own fault: {_told(error)}")
+        if not run.stopping:
+            asyncio.get_running_loop().call_soon(self._writer.last, run)
 
     async def _abandon(self, run: ActiveRun, error: Exception) -> None:
         """Stops a run whose results cannot be stored. If not even that can be stored, it is continued at the next start."""

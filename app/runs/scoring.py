@@ -81,10 +81,15 @@ class LiveMetric(NamedTuple):
     def needs(self) -> tuple[str, ...]:
         return tuple(need for need in ITEM_NEEDS if need in self.scorer.reads)
 
-    def key(self, cell_key: str, item: Item) -> str:
-        """The score's key: the cell's, what the scorer is, and the item's fields that it reads."""
+    @property
+    def compares(self) -> bool:
+        """It reads the other variants' answers to the same case, and so comes after all of them."""
+        return "others" in self.scorer.reads
+
+    def key(self, cell_key: str, item: Item, others: Sequence[str] = ()) -> str:
+        """The score's key: the cell's, what the scorer is, the item's fields that it reads, and the cells compared with."""
         read = {need: getattr(item, need) for need in self.needs}
-        return key_of(cell_key, self.metric.identity, hashlib.sha256(_encode(read)).hexdigest())
+        return key_of(cell_key, self.metric.identity, hashlib.sha256(_encode(read)).hexdigest(), *others)
 
     def not_applicable(self, item: Item) -> Scored | None:
         """The score of a case that this metric is not for."""
@@ -93,22 +98,26 @@ class LiveMetric(NamedTuple):
         only = ", ".join(self.metric.when)
         return Scored(Score.skipped(f"{self.metric.name} is only for items tagged {only}"), None)
 
-    def scored(self, score: Score, cell_key: str, item: Item) -> Scored:
-        return Scored(score, None if score.status == "error" else self.key(cell_key, item))
+    def scored(self, score: Score, given: "Given") -> Scored:
+        key = None if score.status == "error" else self.key(given.key, given.item, given.others)
+        return Scored(score, key)
 
 
 class Given(NamedTuple):
-    """A cell to score: its key, its item, its answer, and what made the answer."""
+    """A cell to score: its key, its item, its answer, and what made the answer. `others` are the keys of the cells that it
+    is compared with, `other_texts` what they answered."""
 
     key: str
     item: Item
     answer: Answer
     bundle: Bundle
+    others: tuple[str, ...] = ()
+    other_texts: tuple[str, ...] = ()
 
 
 def sample_of(given: Given, reads: Set[str]) -> Sample:
     """What a scorer sees of a cell. What takes work to find out is left out where it does not read it."""
-    _, item, answer, bundle = given
+    item, answer, bundle = given.item, given.answer, given.bundle
     usage = None if answer.usage is None else msgspec.to_builtins(answer.usage)
     calls = None if answer.tool_calls is None else [msgspec.to_builtins(call) for call in answer.tool_calls]
     case = CaseInput(item.inputs, item.history)
@@ -132,6 +141,7 @@ def sample_of(given: Given, reads: Set[str]) -> Sample:
         trajectory=_trajectory(answer, bundle) if "trajectory" in reads else None,
         logprobs=answer.logprobs,
         ttft_ms=answer.ttft_ms,
+        others=list(given.other_texts) or None,
     )
 
 
@@ -163,17 +173,17 @@ def score_batch(live: LiveMetric, given: Sequence[Given]) -> list[Scored]:
     """Scores of one pure scorer, in order. CPU work: call it off the event loop."""
     found: dict[int, Scored] = {}
     open_: list[int] = []
-    for i, (key, item, answer, _) in enumerate(given):
-        if (skipped := live.not_applicable(item)) is not None:
+    for i, cell in enumerate(given):
+        if (skipped := live.not_applicable(cell.item)) is not None:
             found[i] = skipped
-        elif (score := fault(live.metric, answer)) is not None:
-            found[i] = live.scored(score, key, item)
+        elif (score := fault(live.metric, cell.answer)) is not None:
+            found[i] = live.scored(score, cell)
         else:
             open_.append(i)
     reads = live.scorer.reads
     scores = live.scorer.score_batch([sample_of(given[i], reads) for i in open_])
     for i, score in zip(open_, scores, strict=True):
-        found[i] = live.scored(score, given[i].key, given[i].item)
+        found[i] = live.scored(score, given[i])
     return [found[i] for i in range(len(given))]
 
 
@@ -187,4 +197,4 @@ async def judged(live: LiveMetric, given: Given, models: Models) -> Scored:
         if not isinstance(scorer, JudgeScorer):
             raise TypeError(f"{scorer.name} is no judge")
         score = await scorer.score_with(sample_of(given, scorer.reads), models)
-    return live.scored(score, given.key, given.item)
+    return live.scored(score, given)

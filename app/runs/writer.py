@@ -63,7 +63,8 @@ class Writer:
                 by_run.setdefault(run.id, (run, []))[1].append(ended)
             for run, several in by_run.values():
                 try:
-                    await self._flush(run, [e for e in several if e is not None and e.cell in run.pending])
+                    open_ = [e for e in several if e is not None and (e.cell in run.pending or run.comparing)]
+                    await self._flush(run, open_)
                     if None in several or not run.pending:
                         await self._finish(run)
                 except Exception as error:  # the writer must outlive a run that cannot be stored
@@ -113,7 +114,7 @@ class Writer:
 
 async def _scored(run: ActiveRun, ended: Sequence[Ended]) -> list[Ended]:
     """The same, those that ended with an answer with the scores of all pure scorers."""
-    pure = [n for n in range(len(run.live.metrics)) if n not in run.live.judges]
+    pure = [n for n in run.alone if n not in run.live.judges]
     open_ = [(e, [n for n in pure if n not in e.scores]) for e in ended if e.answer is not None and e.status != PENDING]
     open_ = [(e, numbers) for e, numbers in open_ if numbers]
     if not open_:
