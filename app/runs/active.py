@@ -42,7 +42,7 @@ class Live(NamedTuple):
 class ActiveRun:
     """`pending` are the cells that have not been stored as ended, with their keys. `stopping`: no further call begins.
     `change` is what the audit is told when the run comes to rest. `comparing` is the last pass of a run with metrics
-    `to_compare`: it begins when no cell is pending."""
+    `to_compare`: it begins when no cell is pending, and all of it is stored when the run is `compared`."""
 
     def __init__(
         self, loaded: Loaded, bundles: list[Bundle], live: Live, pending: dict[Cell, str], budget: Budget
@@ -54,6 +54,7 @@ class ActiveRun:
         self.unended = len(pending)
         self.reads, self.alone, self.to_compare = live.reads, live.alone, live.compared
         self.comparing: asyncio.Task[None] | None = None
+        self.compared = False
         self.measured = any(metric.measured for metric in loaded.spec.metrics)
         self.ends_as: RunStatus = loaded.row.ends_as  # type: ignore[assignment]  # what was written was one of them
         self.reason: str | None = loaded.row.reason

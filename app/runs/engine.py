@@ -180,7 +180,7 @@ class Engine:
             if run.comparing is None:
                 run.comparing = asyncio.create_task(self._compare(run))
                 run.tasks.add(run.comparing)
-            if not run.comparing.done():
+            if not run.compared:
                 return
         async with self._sessions() as session:
             metrics = await summary.summaries(session, run.project_id, run.id, run.spec, run.cases)

@@ -65,6 +65,7 @@ class Writer:
                 try:
                     open_ = [e for e in several if e is not None and (e.cell in run.pending or run.comparing)]
                     await self._flush(run, open_)
+                    run.compared = run.compared or (None in several and run.comparing is not None)
                     if None in several or not run.pending:
                         await self._finish(run)
                 except Exception as error:  # the writer must outlive a run that cannot be stored

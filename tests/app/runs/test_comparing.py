@@ -117,8 +117,8 @@ async def test_every_juror_is_asked_and_named(sqlite_project: Project, asked: En
     score = (await sqlite_project.results(run["id"]))[0]["scores"]["better"]
     assert (score["value"], judge.calls) == (0.5, 8)
     assert score["evidence"]["jurors"].keys() == {"judge", "second"}
-    used = await sqlite_project.get("/api/v1/endpoints/second/versions/1/used-by")
-    assert any(run["id"] in str(use) for use in used["items"])
+    used = await sqlite_project.get("/api/v1/endpoints/second/versions/1/dependents")
+    assert run["id"] in str(used)
 
 
 @needs_vectors
