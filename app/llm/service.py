@@ -76,8 +76,9 @@ class LLM:
             pool.users -= 1
 
     async def embed(self, spec: EndpointSpec, texts: Sequence[str]) -> Embedded:
-        """One vector per text. Raises `EndpointError`, also when there are too few."""
-        body = msgspec.json.encode({"model": spec.model, "input": texts, "encoding_format": "float"})
+        """One vector per text, with the endpoint's params (`dimensions`). Raises `EndpointError`, also when there are too
+        few."""
+        body = msgspec.json.encode({"model": spec.model, "input": texts, "encoding_format": "float", **spec.params})
         pool = await self._pool(spec)
         try:
             reserved = len(body) // _BYTES_PER_TOKEN if pool.tokens else 0

@@ -68,7 +68,7 @@ class Planner:
         if not items:
             raise InvalidContentError.at("/suite", f"all items of {content.dataset} were erased")
         judging = await judging_of(self._registry, suite)
-        metrics = _metrics(suite, judging)
+        metrics = self._metrics(suite, judging)
         epoch = run_id if asked.fresh else ""
         bundles, variants = await self._variants(asked, suite, defaultdict(lambda: epoch, epochs or {}))
         tested = [Tested(v.id, b.endpoint) for v, b in zip(variants, bundles, strict=True)]
@@ -128,7 +128,11 @@ class Planner:
         tested = [
             Tested(v.id, (await self._registry.by_digest("endpoint", v.endpoint_digest)).content) for v in variants
         ]
-        return _metrics(suite, judging), self_judged(suite, judging, tested)
+        return self._metrics(suite, judging), self_judged(suite, judging, tested)
+
+    def _metrics(self, suite: Artifact, judging: Sequence[Judging | None]) -> list[Metric]:
+        scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
+        return [metric_of(scorer, judge, f"/scorers/{i}") for i, (scorer, judge) in scorers]
 
     async def _variants(
         self, asked: RunCreate, suite: Artifact, epochs: Mapping[str, str]
@@ -253,11 +257,6 @@ class Planner:
                 "/budget_usd", f"the endpoint {endpoint!r} has no price, so that a budget cannot bound it"
             )
         return False
-
-
-def _metrics(suite: Artifact, judging: Sequence[Judging | None]) -> list[Metric]:
-    scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
-    return [metric_of(scorer, judge, f"/scorers/{i}") for i, (scorer, judge) in scorers]
 
 
 def _erased(count: int) -> list[str]:

@@ -120,7 +120,6 @@ def sample_of(given: Given, reads: Set[str]) -> Sample:
     item, answer, bundle = given.item, given.answer, given.bundle
     usage = None if answer.usage is None else msgspec.to_builtins(answer.usage)
     calls = None if answer.tool_calls is None else [msgspec.to_builtins(call) for call in answer.tool_calls]
-    case = CaseInput(item.inputs, item.history)
     return Sample(
         output=answer.text or "",
         reference=item.reference,
@@ -136,7 +135,7 @@ def sample_of(given: Given, reads: Set[str]) -> Sample:
         cost_usd=None if answer.cost_nano is None else answer.cost_nano / NANO,
         model=answer.model,
         chunks=answer.chunks,
-        prompt=sent(bundle, case, answer.context) if "prompt" in reads else None,
+        prompt=sent(bundle, CaseInput(item.inputs, item.history), answer.context) if "prompt" in reads else None,
         tools=tools_of(bundle) if "tools" in reads else None,
         trajectory=_trajectory(answer, bundle) if "trajectory" in reads else None,
         logprobs=answer.logprobs,

@@ -132,6 +132,11 @@ def _unfit(scorer: "type[JudgeScorer]", args: Mapping[str, Any]) -> Iterable[Fie
         yield FieldError("/endpoints", "`endpoints` is a list of references to endpoints, one per juror")
     elif jury is not None and len(set(jury)) < len(jury):
         yield FieldError("/endpoints", "an endpoint is there twice; it would only repeat itself")
+    elif jury is not None and scorer.asks_all != (len(jury) > 1):
+        fix = "a jury needs two or more" if scorer.asks_all else f"{scorer.name} asks one judge: give `endpoint`"
+        yield FieldError("/endpoints", f"{len(jury)} endpoints: {fix}")
+    if jury is None and scorer.asks_all and "judge" in scorer.needs:
+        yield FieldError("/endpoints", f"{scorer.name} asks several judges: give `endpoints`, two or more")
     if jury is not None and "endpoint" in args:
         yield FieldError("/endpoints", "give either `endpoint` or `endpoints`")
     if not isinstance(args.get("self_judge", False), bool):

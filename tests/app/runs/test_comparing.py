@@ -121,6 +121,19 @@ async def test_every_juror_is_asked_and_named(sqlite_project: Project, asked: En
     assert run["id"] in str(used)
 
 
+@needs_jury
+@pytest.mark.parametrize("whom", [{"endpoint": "judge"}, {"endpoints": ["judge"]}, {}])
+async def test_a_jury_of_one_is_refused(
+    sqlite_project: Project, asked: Endpoint, judge: Endpoint, whom: dict[str, Any]
+) -> None:
+    await two(sqlite_project, asked, judge)
+    args = {"instructions": "Good?", "labels": {"yes": 1, "no": 0}, **whom}
+    content = {"dataset": "questions", "endpoints": ["model"], "scorers": [{"use": "jury", "args": args}]}
+    answer = await sqlite_project.client.post("/api/v1/suites/wrong/versions", json={"content": content})
+    assert answer.status_code == 422
+    assert "two or more" in answer.json()["detail"]
+
+
 @needs_vectors
 async def test_vectors_come_from_the_endpoint_that_the_suite_names_and_are_made_once(
     project: Project, model: Model

@@ -200,6 +200,7 @@ async def test_what_a_judge_could_not_answer_is_not_remembered(
         ({"rubric": "good", "labels": {"yes": 1}}, "/scorers/0/args/labels", "fail"),
         ({"rubric": "good", "endpoint": "nobody"}, "/scorers/0/args/endpoint", "nobody"),
         ({"rubric": "good", "endpoint": "judge", "endpoints": ["judge"]}, "/scorers/0/args/endpoints", "either"),
+        ({"rubric": "good", "endpoints": ["judge", "model"]}, "/scorers/0/args/endpoints", "one judge"),
         ({"rubric": "good", "endpoints": []}, "/scorers/0/args/endpoints", "list"),
         ({"rubric": "good", "embeddings": "judge"}, "/scorers/0/args/embeddings", "no embeddings"),
         ({"rubric": "good", "self_judge": "yes"}, "/scorers/0/args/self_judge", "true or false"),
