@@ -6,7 +6,7 @@ back, and never counts costs: they are gathered here.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -117,6 +117,8 @@ class Models:
 
 class JudgeScorer(Scorer, frozen=True):
     """A scorer that asks a model: await `score_with`. Without models (`score`, `score_batch`) its status is `error`."""
+
+    asks_all: ClassVar[bool] = False  # of the judges that it is given: a jury; others ask the first
 
     async def score_with(self, sample: Sample, models: Models | Judge, sample_index: int = 0) -> Score:
         """Score one sample. `sample_index` tells repeated judgements of one answer apart."""

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import click
 from promptward.shapes import Scorer
 
@@ -7,19 +9,31 @@ from app.cli.output import Output, shown
 
 @click.command()
 @click.argument("name", required=False)
+@click.option("--kind", type=click.Choice(["code", "judge"]), help="Only those that compute, or that ask a model.")
+@click.option("--needs", metavar="NEED", help="Only those that read this: reference, chunks, judge, …")
+@click.option("-q", "text", metavar="TEXT", help="Only those whose name or documentation has this text.")
 @common
-async def scorers(session: Session, name: str | None) -> None:
-    """List the scorers, or show one with its arguments."""
+async def scorers(
+    session: Session, name: str | None, kind: Literal["code", "judge"] | None, needs: str | None, text: str | None
+) -> None:
+    """List the scorers by family, or show one with its arguments."""
     async with session.client() as client:
         if name is not None:
             scorer = await client.scorers.get(name)
             session.out.data(scorer)
             _describe(session.out, scorer)
             return
-        found = (await client.scorers.list())["items"]
+        found = (await client.scorers.list(kind=kind, needs=needs, q=text))["items"]
     session.out.data(found)
-    rows = [[s["name"], s["kind"], _values(s), s["summary"]] for s in found]
-    session.out.table(["name", "kind", "values", "summary"], rows)
+    rows = [
+        [s["family"], s["name"], ", ".join(s["needs"]) or "output alone", _values(s), _summary(s)]
+        for s in sorted(found, key=lambda s: (s["family"], s["name"]))
+    ]
+    session.out.table(["family", "name", "needs", "values", "summary"], rows)
+
+
+def _summary(scorer: Scorer) -> str:
+    return scorer["summary"] if scorer["available"] else f"needs promptward[{scorer['extra']}]: {scorer['summary']}"
 
 
 def _describe(out: Output, scorer: Scorer) -> None:
@@ -27,7 +41,15 @@ def _describe(out: Output, scorer: Scorer) -> None:
     out.line()
     out.line(scorer["doc"])
     out.line()
-    out.fields([("values", _values(scorer)), ("reads", scorer["needs"] or None), ("defined in", scorer["origin"])])
+    lacks = None if scorer["available"] else f"packages that promptward[{scorer['extra']}] installs"
+    out.fields(
+        [
+            ("values", _values(scorer)),
+            ("reads", scorer["needs"] or None),
+            ("lacks", lacks),
+            ("defined in", scorer["origin"]),
+        ]
+    )
     required = scorer["schema"].get("required", [])
     rows = [
         [argument, _type(schema), "" if argument in required else schema.get("default"), schema.get("description", "")]

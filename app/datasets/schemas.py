@@ -8,16 +8,26 @@ from app.kit.texts import STORABLE, Note
 from app.registry.kinds.base import Tag
 from app.registry.kinds.dataset import Level
 from app.registry.schemas import Diff
+from evaluators.contract import Chunk
 
 
 class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a model answered elsewhere; a `replay` endpoint answers with it."""
+    """What a model answered elsewhere; a `replay` endpoint answers with it.
+
+    `context` and `chunks` (the best first) are what was retrieved for it, `trajectory` the messages that followed the first
+    ones, `logprobs` one natural logarithm per token of the text.
+    """
 
     text: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     latency_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
     usage: dict[str, Any] | None = None
     finish_reason: str | None = None
+    context: str | None = None
+    chunks: list[Chunk] | None = None
+    trajectory: list[dict[str, Any]] | None = None
+    logprobs: list[float] | None = None
+    ttft_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
 class ItemBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

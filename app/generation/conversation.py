@@ -10,13 +10,18 @@ from app.kit.pointers import escape
 from app.llm.prices import cost_nano
 from app.llm.schemas import ChatRequest, Message, Reply, ToolCall, Usage
 from app.registry.kinds.tool_config import ToolConfig
+from evaluators.contract import Chunk
 
 
 class Conversation:
     """Hand each reply to `take` until it returns the answer."""
 
-    def __init__(self, bundle: Bundle, messages: list[Message], context: str | None) -> None:
-        self._bundle, self._messages, self._context = bundle, messages, context
+    def __init__(
+        self, bundle: Bundle, messages: list[Message], context: str | None, chunks: list[Chunk] | None = None
+    ) -> None:
+        self._bundle, self._messages, self._context, self._chunks = bundle, messages, context, chunks
+        self._followed: list[Message] = []
+        self._ttft_ms: float | None = None
         self._rounds = 0
         self._calls: list[ToolCall] = []
         self._usage: Usage | None = None
@@ -30,7 +35,7 @@ class Conversation:
         return ChatRequest(
             messages=self._messages,
             params={name: value for name, value in params.items() if value is not None},
-            tools=[_tool(t) for t in tools.tools] if tools else None,
+            tools=[as_sent(t) for t in tools.tools] if tools else None,
             tool_choice=tools.tool_choice if tools and tools.tool_choice != "auto" and self._rounds == 0 else None,
             parallel_tool_calls=False if tools and not tools.parallel_tool_calls else None,
             response_format=prompt.response_format if asks_json(self._bundle) else None,
@@ -42,9 +47,13 @@ class Conversation:
             self._usage = reply.usage
         else:
             self._usage = self._usage + reply.usage if self._usage and reply.usage else None
-        self._latency_ms = (self._latency_ms or 0.0) + reply.latency_ms
+        before_ms = self._latency_ms or 0.0
+        self._latency_ms = before_ms + reply.latency_ms
+        self._ttft_ms = None if reply.ttft_ms is None else before_ms + reply.ttft_ms
         self._last = reply
         self._calls += reply.tool_calls or []
+        message = _as_message(reply)
+        self._followed.append(message)
         tools = self._bundle.tools
         if not reply.tool_calls or tools is None or tools.results.kind == "none":
             return self._answer(reply.text if reply.tool_calls else reply.text or "")
@@ -56,7 +65,8 @@ class Conversation:
         if unknown := next((call.name for call in reply.tool_calls if call.name not in _names(tools)), None):
             return self.failed(f"the model called the tool {unknown!r}, which it was not given")
         results = [_result(tools, call) for call in reply.tool_calls]
-        self._messages = [*self._messages, _as_message(reply), *results]
+        self._followed += results
+        self._messages = [*self._messages, message, *results]
         return None
 
     def failed(self, error: str) -> Answer:
@@ -65,17 +75,23 @@ class Conversation:
         return msgspec.structs.replace(answer, status="failed", error=error)
 
     def _answer(self, text: str | None) -> Answer:
+        last = self._last
+        logprobs = None if last is None or last.logprobs is None else [token.logprob for token in last.logprobs]
         return Answer(
             status="answered",
             text=text,
             parsed=parsed(self._bundle, text),
             tool_calls=self._calls or None,
-            finish_reason=self._last.finish_reason if self._last else None,
+            finish_reason=last.finish_reason if last else None,
             usage=self._usage,
             cost_nano=cost_nano(self._bundle.spec.price, self._usage),
             latency_ms=self._latency_ms,
             context=self._context,
-            model=self._last.model if self._last else None,
+            model=last.model if last else None,
+            chunks=self._chunks,
+            trajectory=self._followed if self._rounds else None,
+            logprobs=logprobs,
+            ttft_ms=self._ttft_ms,
         )
 
 
@@ -93,7 +109,8 @@ def parsed(bundle: Bundle, text: str | None) -> Any:
         return None
 
 
-def _tool(tool: Any) -> dict[str, Any]:
+def as_sent(tool: Any) -> dict[str, Any]:
+    """A tool of a config as OpenAI writes it."""
     function = msgspec.to_builtins(tool.function)
     return {"type": "function", "function": function}
 
@@ -107,7 +124,7 @@ def _as_message(reply: Reply) -> Message:
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
         for call in reply.tool_calls or ()
     ]
-    return {"role": "assistant", "content": reply.text, "tool_calls": calls}
+    return {"role": "assistant", "content": reply.text, **({"tool_calls": calls} if calls else {})}
 
 
 def _result(tools: ToolConfig, call: ToolCall) -> Message:

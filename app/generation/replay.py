@@ -47,6 +47,11 @@ def replayed(bundle: Bundle, case: CaseInput) -> Answer:
         latency_ms=recorded.latency_ms,
         error="the content filter withheld the recorded answer" if filtered else None,
         model=bundle.endpoint.model,
+        context=recorded.context,
+        chunks=recorded.chunks,
+        trajectory=recorded.trajectory,
+        logprobs=recorded.logprobs,
+        ttft_ms=recorded.ttft_ms,
     )
 
 

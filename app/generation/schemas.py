@@ -10,6 +10,7 @@ from app.registry.kinds.endpoint import Endpoint
 from app.registry.kinds.prompt import Prompt
 from app.registry.kinds.rag_config import RAGConfig
 from app.registry.kinds.tool_config import ToolConfig
+from evaluators.contract import Chunk
 
 
 class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +74,11 @@ class Answer(msgspec.Struct, frozen=True):
 
     `tool_calls` are all calls that were made, over all rounds; `usage`, `cost_nano` (1e-9 US dollars) and `latency_ms` are
     sums over the rounds, null when not known. `parsed` is the text as JSON when the prompt asks for JSON and it is JSON.
-    `context` is what retrieval put into the prompt.
+    `context` is what retrieval put into the prompt, `chunks` what it found, the best first.
+
+    `trajectory` holds the messages that followed those sent first, when tools were called and answered. `logprobs` are of
+    the last reply's tokens, when the params ask for them. `ttft_ms` is known of streamed answers alone: the time until the
+    last reply began, with all rounds before it.
     """
 
     status: Literal["answered", "failed"]
@@ -87,6 +92,10 @@ class Answer(msgspec.Struct, frozen=True):
     context: str | None = None
     error: str | None = None
     model: str | None = None
+    chunks: list[Chunk] | None = None
+    trajectory: list[Message] | None = None
+    logprobs: list[float] | None = None
+    ttft_ms: float | None = None
 
 
 class AnswerDelta(msgspec.Struct, frozen=True):

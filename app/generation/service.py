@@ -7,16 +7,18 @@ from typing import Any
 import msgspec
 
 from app.generation import rendering
-from app.generation.conversation import Conversation
+from app.generation.conversation import Conversation, as_sent
 from app.generation.replay import recording, replayed
 from app.generation.schemas import Answer, AnswerDelta, Bundle, CaseInput
 from app.kit.digests import key_of
+from app.kit.errors import InvalidContentError
 from app.llm.errors import ModelFaultError
 from app.llm.schemas import Message
 from app.llm.service import LLM
 from app.registry.kinds.prompt import Prompt
 from app.registry.kinds.rag_config import RAGConfig
 from app.retrieval.service import Retrieval
+from evaluators.contract import Chunk
 
 GENERATION_VERSION = 1
 """Part of every answer's key: raise it when the same bundle and case may give another answer than before."""
@@ -47,6 +49,14 @@ class Generation:
         except ModelFaultError as fault:
             answer = conversation.failed(fault.detail)
         return answer
+
+    async def measured(self, bundle: Bundle, case: CaseInput) -> Answer:
+        """One answer that is streamed, so that the time until it begins is known."""
+        async with aclosing(self.stream(bundle, case)) as deltas:
+            async for delta in deltas:
+                if delta.answer is not None:
+                    return delta.answer
+        raise RuntimeError("a stream of answers ended without one")
 
     async def stream(
         self, bundle: Bundle, case: CaseInput, *, variables: Mapping[str, Any] | None = None
@@ -95,25 +105,54 @@ class Generation:
         if strict is None:
             given.pop(rendering.CONTEXT, None)
         values = rendering.variables(prompt, given, filled=rendering.CONTEXT)
-        context = await self._context(bundle.project_id, rag, corpus, values)
+        context, chunks = await self._context(bundle.project_id, rag, corpus, values)
         values[rendering.CONTEXT] = context
-        return Conversation(bundle, rendering.messages(prompt, values, history, given), context)
+        return Conversation(bundle, rendering.messages(prompt, values, history, given), context, chunks)
 
-    async def _context(self, project_id: str, rag: RAGConfig, corpus: str, values: Mapping[str, Any]) -> str:
+    async def _context(
+        self, project_id: str, rag: RAGConfig, corpus: str, values: Mapping[str, Any]
+    ) -> tuple[str, list[Chunk]]:
         query = rendering.template(rag.query, values, "/rag_config/query")
-        chunks = await self._retrieval.retrieve(project_id, rag, corpus, query)
-        if not chunks:
-            return ""
-        data = {"chunks": [msgspec.structs.asdict(chunk) for chunk in chunks]}
-        return rendering.template(rag.context, data, "/rag_config/context")
+        found = await self._retrieval.retrieve(project_id, rag, corpus, query)
+        if not found:
+            return "", []
+        data = {"chunks": [msgspec.structs.asdict(chunk) for chunk in found]}
+        chunks = [Chunk(id=each.id, text=each.text, title=each.title or None, score=each.score) for each in found]
+        return rendering.template(rag.context, data, "/rag_config/context"), chunks
 
 
-def answer_key(bundle: Bundle, case: CaseInput, repeat: int, epoch: str, project_id: str) -> str:
+def sent(bundle: Bundle, case: CaseInput, context: str | None) -> list[Message] | None:
+    """The messages that an answer's first call sent, rendered again: equal parts give equal messages, so none are stored.
+
+    None where they cannot be known: the case does not fit the prompt (as a recording's need not), or `context` is missing.
+    """
+    prompt = bundle.prompt
+    given = dict(rendering.used(prompt, case.inputs))
+    history = case.history if rendering.placeholders(prompt) else []
+    if bundle.rag is not None:
+        if context is None:
+            return None
+        given[rendering.CONTEXT] = context
+    try:
+        return rendering.messages(prompt, rendering.variables(prompt, given), history, given)
+    except InvalidContentError:
+        return None
+
+
+def tools_of(bundle: Bundle) -> list[dict[str, Any]] | None:
+    """The functions that the model is given, as OpenAI writes them."""
+    return None if bundle.tools is None else [as_sent(tool) for tool in bundle.tools.tools]
+
+
+def answer_key(
+    bundle: Bundle, case: CaseInput, repeat: int, epoch: str, project_id: str, *, measured: bool = False
+) -> str:
     """The key of a cell's answer: equal keys, equal questions.
 
     Over the project, the generation's version, what decides an answer of each part of the bundle, the inputs and history
     that the prompt has a place for (for a replay also the recording), the repeat, and the epoch (`""`, a release's id, or
-    the run's own for answers that are to be fresh).
+    the run's own for answers that are to be fresh). `measured` answers are streamed, for the time until they begin; those
+    that were not streamed lack it, and cannot stand in for them.
     """
     prompt = bundle.prompt
     question: dict[str, Any] = {"inputs": rendering.used(prompt, case.inputs)}
@@ -123,7 +162,8 @@ def answer_key(bundle: Bundle, case: CaseInput, repeat: int, epoch: str, project
         recorded = case.recorded or {}
         question["recorded"] = recording(bundle, case) if bundle.endpoint.model in recorded else None
     encoded = msgspec.json.encode(question, order="sorted").decode()
-    return key_of(project_id, str(GENERATION_VERSION), bundle.deciding, encoded, str(repeat), epoch)
+    streamed = ["streamed"] if measured and bundle.endpoint.provider != "replay" else []
+    return key_of(project_id, str(GENERATION_VERSION), bundle.deciding, encoded, str(repeat), epoch, *streamed)
 
 
 def check_case(bundle: Bundle, case: CaseInput) -> None:

@@ -21,6 +21,8 @@ SQLITE_VARIABLES = 30_000
 """Bound parameters of one statement: SQLite allows 32,766, asyncpg 32,767."""
 
 json_type = JSON().with_variant(JSONB(), "postgresql")
+nullable_json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""The same for columns that are mostly empty: nothing is stored as nothing, not as JSON's null."""
 big_int = BigInteger().with_variant(Integer(), "sqlite")
 
 

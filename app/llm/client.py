@@ -17,10 +17,11 @@ from app.llm import wire
 from app.llm.addresses import AddressError, AddressRule
 from app.llm.errors import EndpointError, EndpointErrorKind, ModelFaultError
 from app.llm.retries import retry_after
-from app.llm.schemas import Delta, EndpointSpec, Reply
+from app.llm.schemas import Delta, Embedded, EndpointSpec, Reply
 from app.llm.transport import MAX_BODY, AnswerTooLargeError, Transport
 
 PATH = "/chat/completions"
+EMBEDDINGS_PATH = "/embeddings"
 NO_KEY = "none"
 _JSON = {"Content-Type": "application/json"}
 _EVENTS = {**_JSON, "Accept": "text/event-stream"}
@@ -71,6 +72,7 @@ class Client:
     async def stream(self, body: bytes) -> AsyncGenerator[Delta, None]:
         """One attempt, piece by piece; the last piece carries the whole reply."""
         started = perf_counter()
+        ttft_ms: float | None = None
         gathered = wire.Gathered()
         done = False
         try:
@@ -98,7 +100,10 @@ class Client:
                     chunk = self._decoded(data.encode(), "")
                     if chunk.error is not None:
                         raise self._bad_response(f"broke the stream off: {self._said(chunk.error)}", retryable=True)
-                    if text := gathered.add(chunk):
+                    text = gathered.add(chunk)
+                    if ttft_ms is None and gathered.begun:
+                        ttft_ms = (perf_counter() - started) * 1000.0
+                    if text:
                         yield Delta(text)
             finally:
                 await response.aclose()
@@ -106,10 +111,26 @@ class Client:
             self._fail(error)
         except httpx2.TransportError as error:
             raise self._unreached(error) from error
-        reply = gathered.reply((perf_counter() - started) * 1000.0)
+        reply = gathered.reply((perf_counter() - started) * 1000.0, ttft_ms)
         if reply is None or not (done or gathered.finish_reason):
             raise self._bad_response("cut the stream short", retryable=True)
         yield Delta("", self._checked(reply))
+
+    async def embed(self, body: bytes) -> Embedded:
+        """One attempt. Raises `EndpointError`."""
+        try:
+            response = await self._client.post(
+                EMBEDDINGS_PATH, cast_to=httpx2.Response, content=body, options={"headers": _JSON}
+            )
+        except openai.APIError as error:
+            self._fail(error)
+        try:
+            found = wire.embedded(response.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise self._bad_response(f"answered with no embeddings ({error})", retryable=True) from error
+        if isinstance(found, str):
+            raise self._bad_response(self._scrubbed(found)[:300], retryable=False)
+        return found
 
     async def close(self) -> None:
         await self._client.close()

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from evaluators.judging import TokenLogprob
+
 Provider = Literal["openai", "compatible", "replay"]
 Message = dict[str, Any]
 """One chat message in OpenAI's form: `role`, `content`, and what a role adds."""
@@ -79,7 +81,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The first choice of an answer. `latency_ms` is the attempt that succeeded, without waiting for a slot or a retry."""
+    """The first choice of an answer. `latency_ms` is the attempt that succeeded, without waiting for a slot or a retry;
+    `ttft_ms`, of a streamed one, ends where the first piece came. `logprobs` are there when the params asked for them."""
 
     text: str | None
     tool_calls: list[ToolCall] | None = None
@@ -87,6 +90,15 @@ class Reply(msgspec.Struct, frozen=True):
     usage: Usage | None = None
     latency_ms: float = 0.0
     model: str | None = None
+    logprobs: list[TokenLogprob] | None = None
+    ttft_ms: float | None = None
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """One vector per text, in the order of the texts."""
+
+    vectors: list[list[float]]
+    usage: Usage | None = None
 
 
 class Delta(msgspec.Struct, frozen=True):

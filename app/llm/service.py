@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from app.llm.addresses import AddressRule
 from app.llm.errors import EndpointError, ModelFaultError
 from app.llm.limits import LocalRate, Rate, Slots
 from app.llm.retries import RetryPolicy
-from app.llm.schemas import ChatRequest, Delta, EndpointSpec, Reply
+from app.llm.schemas import ChatRequest, Delta, Embedded, EndpointSpec, Reply, Usage
 from app.llm.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -70,10 +70,30 @@ class LLM:
             reserved = _estimated_tokens(body, request) if pool.tokens else 0
             reply = await self._held(pool, reserved, lambda: pool.client.complete(body))
             self._release(pool)
-            _settle(pool, reserved, reply)
+            _settle(pool, reserved, reply.usage)
             return reply
         finally:
             pool.users -= 1
+
+    async def embed(self, spec: EndpointSpec, texts: Sequence[str]) -> Embedded:
+        """One vector per text, with the endpoint's params (`dimensions`). Raises `EndpointError`, also when there are too
+        few."""
+        body = msgspec.json.encode({"model": spec.model, "input": texts, "encoding_format": "float", **spec.params})
+        pool = await self._pool(spec)
+        try:
+            reserved = len(body) // _BYTES_PER_TOKEN if pool.tokens else 0
+            try:
+                found = await self._held(pool, reserved, lambda: pool.client.embed(body))
+            except ModelFaultError as error:  # a vector is no answer that could be held against a model
+                raise EndpointError("bad_request", error.detail) from error
+            self._release(pool)
+            _settle(pool, reserved, found.usage)
+        finally:
+            pool.users -= 1
+        if len(found.vectors) != len(texts):
+            detail = f"endpoint {spec.name!r} gave {len(found.vectors)} vectors for {len(texts)} texts"
+            raise EndpointError("bad_response", detail)
+        return found
 
     async def stream(self, spec: EndpointSpec, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """The same answer piece by piece; the last piece carries the whole reply. Retried until the first piece came."""
@@ -96,7 +116,7 @@ class LLM:
             finally:
                 self._release(pool)
                 await deltas.aclose()
-            _settle(pool, reserved, delta.reply)
+            _settle(pool, reserved, delta.reply.usage)
             yield delta
         finally:
             pool.users -= 1
@@ -224,9 +244,9 @@ async def _wait_for_rate(pool: _Pool, tokens: int) -> None:
         await asyncio.sleep(wait)
 
 
-def _settle(pool: _Pool, reserved: int, reply: Reply) -> None:
-    if pool.tokens and reply.usage is not None:
-        pool.tokens.settle(float(reply.usage.prompt_tokens + reply.usage.completion_tokens - reserved))
+def _settle(pool: _Pool, reserved: int, usage: Usage | None) -> None:
+    if pool.tokens and usage is not None:
+        pool.tokens.settle(float(usage.prompt_tokens + usage.completion_tokens - reserved))
 
 
 def _rest_s(error: EndpointError, pause: float | None) -> float:

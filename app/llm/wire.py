@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from app.llm.schemas import Reply, ToolCall, Usage
+from app.llm.schemas import Embedded, Reply, ToolCall, Usage
+from evaluators.judging import TokenLogprob
 
 
 class _Function(msgspec.Struct):
@@ -25,9 +26,32 @@ class _Message(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
+    """`logprobs` stay raw: few ask for them, and servers that were not asked send what they like."""
+
     message: _Message = msgspec.field(default_factory=_Message)
     delta: _Message | None = None
     finish_reason: str | None = None
+    logprobs: msgspec.Raw = msgspec.Raw()
+
+
+class _Likely(msgspec.Struct):
+    token: str
+    logprob: float
+
+
+class _Token(msgspec.Struct):
+    token: str
+    logprob: float
+    top_logprobs: list[_Likely] | None = None
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Token] | None = None
+
+
+class _Embedding(msgspec.Struct):
+    embedding: list[float]
+    index: int | None = None
 
 
 class _Details(msgspec.Struct):
@@ -53,7 +77,15 @@ class Completion(msgspec.Struct):
     error: Any = None
 
 
+class _Embeddings(msgspec.Struct):
+    data: list[_Embedding] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
 _decoder = msgspec.json.Decoder(Completion, strict=False)
+_logprobs_decoder = msgspec.json.Decoder(_Logprobs | None)
+_embeddings_decoder = msgspec.json.Decoder(_Embeddings, strict=False)
 
 
 def decode(data: bytes | str) -> Completion:
@@ -75,7 +107,20 @@ def reply(completion: Completion, latency_ms: float) -> Reply | None:
     if not text and message.refusal:
         text = message.refusal
     usage = completion.usage.usage() if completion.usage else None
-    return Reply(text, calls or None, choice.finish_reason, usage, latency_ms, completion.model)
+    logprobs = _logprobs(choice.logprobs)
+    return Reply(text, calls or None, choice.finish_reason, usage, latency_ms, completion.model, logprobs or None)
+
+
+def embedded(data: bytes) -> Embedded | str:
+    """The vectors by their index, or what the endpoint says in their place. Raises as `decode` does."""
+    found = _embeddings_decoder.decode(data)
+    if not found.data:
+        return (
+            "answered with vectors of no text" if found.error is None else f"answered 200 with an error: {found.error}"
+        )
+    places = [n if each.index is None else each.index for n, each in enumerate(found.data)]
+    vectors = [found.data[n].embedding for n in sorted(range(len(places)), key=places.__getitem__)]
+    return Embedded(vectors, found.usage.usage() if found.usage else None)
 
 
 class Gathered:
@@ -88,6 +133,7 @@ class Gathered:
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
         self._model: str | None = None
+        self._logprobs: list[TokenLogprob] = []
         self._any = False
 
     def add(self, chunk: Completion) -> str:
@@ -99,6 +145,7 @@ class Gathered:
         self._any = True
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
+        self._logprobs += _logprobs(choice.logprobs)
         if choice.delta is None:
             return ""
         for i, call in enumerate(choice.delta.tool_calls or ()):
@@ -115,13 +162,31 @@ class Gathered:
     def finish_reason(self) -> str | None:
         return self._finish_reason
 
-    def reply(self, latency_ms: float) -> Reply | None:
+    @property
+    def begun(self) -> bool:
+        """Something of the answer itself has come."""
+        return bool(self._calls) or any(self._texts) or any(self._refusals)
+
+    def reply(self, latency_ms: float, ttft_ms: float | None = None) -> Reply | None:
         """The whole answer; None when no choice ever came."""
         if not self._any:
             return None
         calls = [ToolCall(i or f"call_{n}", name, "".join(a)) for n, (i, name, a) in sorted(self._calls.items())]
         text = "".join(self._texts) or "".join(self._refusals) or (None if calls else "")
-        return Reply(text, calls or None, self._finish_reason, self._usage, latency_ms, self._model)
+        told = self._logprobs or None
+        return Reply(text, calls or None, self._finish_reason, self._usage, latency_ms, self._model, told, ttft_ms)
+
+
+def _logprobs(raw: msgspec.Raw) -> list[TokenLogprob]:
+    """What is there in OpenAI's form; any other form counts as none."""
+    if not memoryview(raw):
+        return []
+    try:
+        found = _logprobs_decoder.decode(raw)
+    except msgspec.MsgspecError:
+        return []
+    tokens = found.content if found is not None and found.content is not None else []
+    return [TokenLogprob(t.token, t.logprob, {one.token: one.logprob for one in t.top_logprobs or ()}) for t in tokens]
 
 
 def _text(content: Any) -> str | None:

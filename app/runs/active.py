@@ -8,7 +8,7 @@ from typing import NamedTuple
 from app.generation.schemas import Bundle
 from app.kit.changes import Change
 from app.runs.budget import Budget
-from app.runs.judge import EndpointJudge
+from app.runs.judge import Panel
 from app.runs.schemas import Progress, RunStatus, VariantProgress, usd
 from app.runs.scoring import LiveMetric
 from app.runs.spec import Case, Cell, Spec
@@ -21,12 +21,28 @@ class Live(NamedTuple):
     """What a run's metrics are computed with; `judges` by the number of their metric."""
 
     metrics: list[LiveMetric]
-    judges: dict[int, EndpointJudge]
+    judges: dict[int, Panel]
+
+    @property
+    def alone(self) -> list[int]:
+        """The numbers of the metrics that need no other cell than the one they score."""
+        return [number for number, live in enumerate(self.metrics) if not live.compares]
+
+    @property
+    def compared(self) -> list[int]:
+        """The numbers of the metrics that compare a cell with the other variants' answers."""
+        return [number for number, live in enumerate(self.metrics) if live.compares]
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What any of the scorers reads of a sample."""
+        return frozenset().union(*(live.scorer.reads for live in self.metrics))
 
 
 class ActiveRun:
     """`pending` are the cells that have not been stored as ended, with their keys. `stopping`: no further call begins.
-    `change` is what the audit is told when the run comes to rest."""
+    `change` is what the audit is told when the run comes to rest. `comparing` is the last pass of a run with metrics
+    `to_compare`: it begins when no cell is pending, and all of it is stored when the run is `compared`."""
 
     def __init__(
         self, loaded: Loaded, bundles: list[Bundle], live: Live, pending: dict[Cell, str], budget: Budget
@@ -36,6 +52,10 @@ class ActiveRun:
         self.cases: list[Case] = loaded.cases
         self.bundles, self.live, self.pending, self.budget = bundles, live, pending, budget
         self.unended = len(pending)
+        self.reads, self.alone, self.to_compare = live.reads, live.alone, live.compared
+        self.comparing: asyncio.Task[None] | None = None
+        self.compared = False
+        self.measured = any(metric.measured for metric in loaded.spec.metrics)
         self.ends_as: RunStatus = loaded.row.ends_as  # type: ignore[assignment]  # what was written was one of them
         self.reason: str | None = loaded.row.reason
         self.stopping = False

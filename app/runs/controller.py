@@ -120,9 +120,10 @@ class RunController(Controller):
         failed: FromQuery[bool | None] = None,
         flipped_against: FromQuery[str | None] = None,
         q: FromQuery[str | None] = None,
+        evidence: FromQuery[bool] = False,
     ) -> Page[Result]:
         """Cells with their answers and scores. Readable while the run is at work. What may hold values above the key's
-        clearance is masked."""
+        clearance is masked. With `evidence`, also what was retrieved, sent and said in between."""
         runs: Runs = state.runs
         filters = Filters(variant, case, status, tag, metric, passed, failed, None, q)
         run = await runs.loaded(session, caller.project_id, run_id)
@@ -130,7 +131,14 @@ class RunController(Controller):
         if q is not None:
             masking.allow_search()
         page = await runs.results(
-            session, caller.project_id, run_id, filters, flipped_against, checked_limit(limit), cursor
+            session,
+            caller.project_id,
+            run_id,
+            filters,
+            flipped_against,
+            checked_limit(limit),
+            cursor,
+            evidence=evidence,
         )
         return Page(masking.of_all(page.items), page.next_cursor)
 

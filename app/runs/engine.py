@@ -12,16 +12,18 @@ from app.llm.service import LLM
 from app.registry.service import Registry
 from app.runs import store, summary
 from app.runs.active import ActiveRun, Live
+from app.runs.asking import Asked, Judging
 from app.runs.budget import Budget
+from app.runs.comparing import Comparing
 from app.runs.executor import Executor
-from app.runs.judge import EndpointJudge
+from app.runs.judge import Panel, Purse
 from app.runs.planner import stored_bundle
 from app.runs.queue import InProcessQueue, Job, Queue
+from app.runs.replies import Replies
 from app.runs.schemas import RunStatus, usd
-from app.runs.scoring import LiveMetric, arguments
-from app.runs.spec import Cell, Spec, case_order, in_calling_order
+from app.runs.scoring import LiveMetric, built
+from app.runs.spec import Cell, Metric, Spec, case_order, in_calling_order
 from app.runs.writer import Writer
-from evaluators.registry import build
 
 logger = logging.getLogger("promptward")
 
@@ -37,8 +39,10 @@ class Engine:
         self._sessions, self._llm, self._clock = sessions, llm, clock
         self._queue: Queue = queue or InProcessQueue()
         self._active: dict[str, ActiveRun] = {}
-        self._writer = Writer(sessions, clock, self._finish, self._abandon)
+        self._replies = Replies(sessions)
+        self._writer = Writer(sessions, clock, self._replies, self._finish, self._abandon)
         self._executor = Executor(sessions, generation, self._writer, self._out_of_budget)
+        self._comparing = Comparing(sessions, self._writer, self._out_of_budget)
         self._background: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -113,7 +117,7 @@ class Engine:
             registry = Registry(session, project_id)
             bundles = [await stored_bundle(registry, v) for v in loaded.spec.variants]
             budget = Budget(loaded.row.budget_nano)
-            live = await self._live(registry, loaded.spec, budget)
+            live = await self._live(registry, loaded.spec, Purse(self._llm, self._replies, budget, project_id, run_id))
             pending = dict(await store.pending_cells(session, project_id, run_id))
             counters = await store.counters(session, project_id, run_id)
             await summary.begin(session, project_id, run_id, self._clock())
@@ -127,17 +131,15 @@ class Engine:
         self._active[run_id] = run
         return run
 
-    async def _live(self, registry: Registry, spec: Spec, budget: Budget) -> Live:
+    async def _live(self, registry: Registry, spec: Spec, purse: Purse) -> Live:
         metrics: list[LiveMetric] = []
-        judges: dict[int, EndpointJudge] = {}
+        judges: dict[int, Panel] = {}
         for number, metric in enumerate(spec.metrics):
-            if metric.rubric is None or metric.judge is None:
-                metrics.append(LiveMetric(metric, build(metric.use, metric.args)))
-                continue
-            rubric = (await registry.by_digest("rubric", metric.rubric)).content
-            endpoint = await registry.by_digest("endpoint", metric.judge)
-            metrics.append(LiveMetric(metric, build(metric.use, arguments(metric.args, rubric))))
-            judges[number] = EndpointJudge(self._llm, endpoint, rubric, budget)
+            asked = await _asked(registry, metric)
+            scorer = built(metric.use, metric.args, None if asked is None else asked.rubric)
+            metrics.append(LiveMetric(metric, scorer))
+            if asked is not None:
+                judges[number] = Panel(purse, asked, scorer)
         return Live(metrics, judges)
 
     async def _work(self, job: Job) -> None:
@@ -174,6 +176,12 @@ class Engine:
         """Brings a run to rest. Called by the writer, once nothing of the run is left to store."""
         if self._active.get(run.id) is not run:
             return
+        if run.to_compare and not run.stopping:
+            if run.comparing is None:
+                run.comparing = asyncio.create_task(self._compare(run))
+                run.tasks.add(run.comparing)
+            if not run.compared:
+                return
         async with self._sessions() as session:
             metrics = await summary.summaries(session, run.project_id, run.id, run.spec, run.cases)
         async with self._sessions.begin() as session:
@@ -185,6 +193,19 @@ class Engine:
             if run.change is not None:
                 record(session, run.change)
         self._rests(run)
+
+    async def _compare(self, run: ActiveRun) -> None:
+        """The last pass; the run comes to rest after it."""
+        try:
+            await self._comparing.compare(run)
+        except asyncio.CancelledError:
+            if not run.stopping:
+                raise
+        except Exception as error:  # a defect must not leave a run that never ends
+            logger.exception("run %s: comparing failed", run.id)
+            self._stop_soon(run, "failed", f"our own fault: {_told(error)}")
+        if not run.stopping:
+            asyncio.get_running_loop().call_soon(self._writer.last, run)
 
     async def _abandon(self, run: ActiveRun, error: Exception) -> None:
         """Stops a run whose results cannot be stored. If not even that can be stored, it is continued at the next start."""
@@ -206,9 +227,26 @@ class Engine:
 
     def _rests(self, run: ActiveRun) -> None:
         run.pending.clear()
+        self._replies.stored(self._replies.take(run.id))  # of a run that could not be stored
         if self._active.get(run.id) is run:
             del self._active[run.id]
         run.ended.set()
+
+
+async def _asked(registry: Registry, metric: Metric) -> Judging | None:
+    """Whom a stored run's metric asks: by digests alone."""
+
+    async def endpoint(digest: str, name: str | None) -> Asked:
+        found = await registry.by_digest("endpoint", digest)
+        return Asked(name or found.content.model, found)
+
+    rubric = None if metric.rubric is None else await registry.by_digest("rubric", metric.rubric)
+    digests = metric.judges or ([] if metric.judge is None else [metric.judge])
+    # Runs of an earlier release name no judges: theirs is the rubric's.
+    names = metric.judge_names or ([] if rubric is None else [rubric.content.endpoint.partition("@")[0]])
+    judges = [await endpoint(judge, name) for judge, name in zip(digests, names, strict=True)]
+    embedder = None if metric.embedder is None else await endpoint(metric.embedder, metric.embedder_name)
+    return Judging(rubric, tuple(judges), embedder, False) if judges or embedder is not None else None
 
 
 def _told(error: BaseException) -> str:

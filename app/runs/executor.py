@@ -17,7 +17,7 @@ from app.runs.active import ActiveRun
 from app.runs.budget import BudgetSpentError
 from app.runs.planner import reservation
 from app.runs.schemas import NANO
-from app.runs.scoring import Scored, judged
+from app.runs.scoring import Given, Scored, judged
 from app.runs.spec import Cell
 from app.runs.store import PENDING, Ended, Known
 from app.runs.writer import FLUSH_CELLS, Writer
@@ -76,8 +76,8 @@ class Executor:
             items = await self._items(session, run, sorted(cases))
             known = await store.known(session, run.project_id, mine)
             scores = await self._kept(session, run, items, [(cell, key) for key in known for cell in mine[key]])
-            lacking = {key for key in known for cell in mine[key] if len(scores[cell]) < len(run.live.metrics)}
-            answers = await store.answers(session, run.project_id, lacking)
+            lacking = {key for key in known for cell in mine[key] if len(scores[cell]) < len(run.alone)}
+            answers = await store.answers(session, run.project_id, lacking, run.reads)
         for key in known:
             self._unasked((run.project_id, key), own[key])  # whoever waits for it reads it as we did
         async with asyncio.TaskGroup() as group:
@@ -111,7 +111,8 @@ class Executor:
         found: dict[Cell, dict[int, Scored]] = {}
         for cell, key in known:
             item, found[cell] = items[cell.case_no], {}
-            for number, live in enumerate(run.live.metrics):
+            for number in run.alone:
+                live = run.live.metrics[number]
                 if (skipped := live.not_applicable(item)) is not None:
                     found[cell][number] = skipped
                 else:
@@ -148,7 +149,7 @@ class Executor:
             self._unasked(place, asked)
 
         ended = Ended(cell, key, asked.result().status, asked.result(), True, {}, item=item, stored=stored)
-        if run.live.judges:
+        if self._unjudged(run, {}):
             # Judging takes its time; what was paid for is kept now.
             self._writer.put(run, ended._replace(status=PENDING))
             await self._end(run, ended._replace(paid=False, stored=None))
@@ -163,7 +164,8 @@ class Executor:
         try:
             if run.stopping:
                 return None
-            answer = await self._generation.generate(bundle, case)
+            generate = self._generation.measured if run.measured else self._generation.generate
+            answer = await generate(bundle, case)
             cost = answer.cost_nano or 0
         finally:
             run.budget.settle(reserved, cost)
@@ -211,7 +213,8 @@ class Executor:
         live = run.live.metrics[number]
         assert ended.item is not None and ended.answer is not None  # noqa: S101, PT018 - only answers are judged
         judge = run.live.judges[number]
-        scored = await judged(live, ended.key, ended.item, ended.answer, judge)
+        given = Given(ended.key, ended.item, ended.answer, run.bundles[ended.cell.variant_no])
+        scored = await judged(live, given, judge.models)
         if scored.score.status == "error" and judge.unpaid:
             self._out_of_budget(run)
             return False
@@ -221,7 +224,7 @@ class Executor:
 
     @staticmethod
     def _unjudged(run: ActiveRun, scores: dict[int, Scored]) -> list[int]:
-        return [number for number in run.live.judges if number not in scores]
+        return [number for number in run.alone if number in run.live.judges and number not in scores]
 
     def _lost(self, run: ActiveRun, cell: Cell, key: str, error: DomainError) -> None:
         """Infrastructure gave no answer: no score, never a pass."""

@@ -38,6 +38,7 @@ COLUMNS = {
     "completion_tokens": "Int64",
     "cost_usd": "Float64",
     "latency_ms": "Float64",
+    "ttft_ms": "Float64",
     "cached": "boolean",
 }
 _FORMULA = re.compile(r"^[\s\uff1d\uff0b\uff0d\uff20]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
@@ -48,7 +49,7 @@ async def export(sessions: Sessions, run: Loaded, kind: ExportFormat, masking: M
     """The file, in pieces: no more than a portion of the cells is held at once."""
     if kind == "jsonl":
         encode = msgspec.json.Encoder().encode
-        async for some in results.each(sessions, run):
+        async for some in results.each(sessions, run, evidence="stored"):
             yield b"".join(encode(result) + b"\n" for result in masking.of_all(some))
         return
     table: CSV | Parquet = await asyncio.to_thread(CSV if kind == "csv" else Parquet, columns(run))
@@ -164,6 +165,7 @@ def _row(result: Result) -> dict[str, Any]:
         "completion_tokens": None if answer is None or answer.usage is None else answer.usage.get("completion_tokens"),
         "cost_usd": None if answer is None else answer.cost_usd,
         "latency_ms": None if answer is None else answer.latency_ms,
+        "ttft_ms": None if answer is None else answer.ttft_ms,
         "cached": None if answer is None else answer.cached,
     }
     for metric, score in result.scores.items():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.datasets.schemas import Item
@@ -13,6 +14,9 @@ from app.registry.kinds.dataset import LEVELS, Dataset, Level
 from app.registry.service import Registry
 from app.runs.schemas import Result, ScoreRead
 from app.runs.store import Loaded
+
+EVIDENCE = ("chunks", "prompt", "trajectory", "logprobs")
+"""What holds a case's or a corpus's values, or the answer's own words."""
 
 
 class Masking:
@@ -50,6 +54,7 @@ class Masking:
         answer = result.answer
         if answer is not None:
             hidden: dict[str, Any] = {"text": None if answer.text is None else mask, "parsed": None, "tool_calls": None}
+            hidden |= {name: None for name in EVIDENCE if getattr(answer, name) is not UNSET}
             answer = msgspec.structs.replace(answer, **hidden, context=None if answer.context is None else mask)
         return msgspec.structs.replace(
             result,

@@ -16,13 +16,12 @@ from app.generation.schemas import Bundle, CandidateSpec, CaseInput
 from app.generation.service import answer_key, check_case
 from app.kit.db import batched_by_variables
 from app.kit.errors import BudgetError, FieldError, InvalidContentError, NotFoundError
-from app.registry.kinds.endpoint import Price
-from app.registry.kinds.rubric import Rubric
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
-from app.runs.budget import BYTES_PER_TOKEN, DEFAULT_ANSWER_TOKENS, most_nano
+from app.runs.asking import Judging, Tested, judging_of, self_judged
+from app.runs.budget import most_nano
 from app.runs.schemas import NANO, RunCreate
-from app.runs.scoring import Judging, metric_of
+from app.runs.scoring import metric_of
 from app.runs.spec import Case, Metric, Spec, Variant, sample
 from app.runs.tables import AnswerRow
 
@@ -68,10 +67,12 @@ class Planner:
         items = [item for item in await self._datasets.some(chosen) if not item.erased]
         if not items:
             raise InvalidContentError.at("/suite", f"all items of {content.dataset} were erased")
-        judging = await self._judging(suite)
+        judging = await judging_of(self._registry, suite)
         metrics = self._metrics(suite, judging)
         epoch = run_id if asked.fresh else ""
         bundles, variants = await self._variants(asked, suite, defaultdict(lambda: epoch, epochs or {}))
+        tested = [Tested(v.id, b.endpoint) for v, b in zip(variants, bundles, strict=True)]
+        warnings = self_judged(suite, judging, tested)
         repeats = asked.repeats or content.repeats
         cells = len(variants) * len(items) * repeats
         if cells > MAX_CELLS:
@@ -80,15 +81,20 @@ class Planner:
             )
         cases = [CaseInput(item.inputs, item.history, item.recorded or None) for item in items]
         self._check_cases(bundles, variants, items, cases)
+        measured = any(metric.measured for metric in metrics)
         keys = [
             [
-                [answer_key(bundle, case, repeat, variant.epoch, self._project_id) for repeat in range(repeats)]
+                [
+                    answer_key(bundle, case, repeat, variant.epoch, self._project_id, measured=measured)
+                    for repeat in range(repeats)
+                ]
                 for case in cases
             ]
             for bundle, variant in zip(bundles, variants, strict=True)
         ]
         known = await self._known([key for variant in keys for case in variant for key in case])
-        estimated = self._estimate(asked, bundles, cases, keys, known, [j for j in judging if j is not None])
+        asking = [(m, j) for m, j in zip(metrics, judging, strict=True) if j is not None]
+        estimated = self._estimate(asked, bundles, cases, keys, known, asking)
         spec = Spec(
             suite=suite.ref,
             suite_digest=suite.digest,
@@ -100,7 +106,7 @@ class Planner:
             cases=len(items),
             max_cases=asked.max_cases,
             fresh=asked.fresh,
-            warnings=[*self._warnings(metrics, variants), *_erased(len(chosen) - len(items))],
+            warnings=[*warnings, *_erased(len(chosen) - len(items))],
         )
         stored = [Case(item.id, item.digest, item.tags, item.cluster) for item in items]
         return Planned(spec, stored, keys, known, estimated)
@@ -116,21 +122,13 @@ class Planner:
         except NotFoundError as error:
             raise InvalidContentError.at(pointer, error.detail) from error
 
-    async def metrics(self, suite: Artifact) -> list[Metric]:
-        """The suite's scorers, with rubrics and their endpoints as pinned."""
-        return self._metrics(suite, await self._judging(suite))
-
-    async def _judging(self, suite: Artifact) -> list[Judging | None]:
-        """By scorer: what judges, if a model does."""
-        found: list[Judging | None] = []
-        for i in range(len(suite.content.scorers)):
-            pin = suite.pins.get(f"/scorers/{i}/args/rubric")
-            if pin is None:
-                found.append(None)
-                continue
-            rubric = await self._registry.by_digest("rubric", pin)
-            found.append(Judging(rubric, await self._registry.by_digest("endpoint", rubric.pins["/endpoint"])))
-        return found
+    async def metrics(self, suite: Artifact, variants: Sequence[Variant]) -> tuple[list[Metric], list[str]]:
+        """The suite's scorers for answers of these variants, with rubrics and endpoints as pinned; and warnings."""
+        judging = await judging_of(self._registry, suite)
+        tested = [
+            Tested(v.id, (await self._registry.by_digest("endpoint", v.endpoint_digest)).content) for v in variants
+        ]
+        return self._metrics(suite, judging), self_judged(suite, judging, tested)
 
     def _metrics(self, suite: Artifact, judging: Sequence[Judging | None]) -> list[Metric]:
         scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
@@ -220,7 +218,7 @@ class Planner:
         cases: Sequence[CaseInput],
         keys: list[list[list[str]]],
         known: set[str],
-        judging: Sequence[Judging],
+        judging: Sequence[tuple[Metric, Judging]],
     ) -> int | None:
         """What the calls for answers that are not known, and for judging them, may cost at most, in nano-dollars; None when
         an endpoint has no price."""
@@ -240,12 +238,12 @@ class Planner:
                     total += len(open_) * amount
                     if calls:
                         least = amount if least is None else min(least, amount)
-        for judge in judging:
-            price = judge.endpoint.content.price
-            if price is None:
-                priced = self._unpriced(asked, judge.rubric.content.endpoint)
-            else:
-                total += len(counted) * judging_nano(judge, price)
+        for metric, judge in judging:
+            for name, most in judge.most_nano(metric.args):
+                if most is None:
+                    priced = self._unpriced(asked, name)
+                else:
+                    total += len(counted) * most
         if asked.budget_usd is not None and least is not None and least > asked.budget_usd * NANO:
             raise BudgetError.at(
                 "/budget_usd",
@@ -259,11 +257,6 @@ class Planner:
                 "/budget_usd", f"the endpoint {endpoint!r} has no price, so that a budget cannot bound it"
             )
         return False
-
-    def _warnings(self, metrics: Sequence[Metric], variants: Sequence[Variant]) -> Any:
-        for metric in metrics:
-            if metric.judge is not None and any(v.endpoint_digest == metric.judge for v in variants):
-                yield f"{metric.name}: the judge is one of the models under test; models prefer their own answers"
 
 
 def _erased(count: int) -> list[str]:
@@ -283,14 +276,6 @@ def reservation(bundle: Bundle, case: CaseInput) -> int:
     params = {**bundle.endpoint.params, **bundle.prompt.params, **bundle.params}
     rounds = bundle.tools.max_rounds if bundle.tools is not None else 1
     return rounds * most_nano(size, params, price.input, price.output)
-
-
-def judging_nano(judging: Judging, price: Price) -> int:
-    """Nano-dollars that judging one answer is estimated to cost; how long the answer will be is a guess."""
-    rubric: Rubric = judging.rubric.content
-    size = len(msgspec.json.encode(rubric)) + BYTES_PER_TOKEN * DEFAULT_ANSWER_TOKENS
-    params = {**judging.endpoint.content.params, **rubric.params}
-    return rubric.votes * most_nano(size, params, price.input, price.output)
 
 
 async def stored_bundle(registry: Registry, variant: Variant) -> Bundle:

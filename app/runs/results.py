@@ -1,7 +1,7 @@
 """The cells of a run with their answers and scores: filtered, a page at a time, or all of them for an export."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import Row, Select, exists, func, literal, or_, select, tuple_
@@ -10,12 +10,17 @@ from sqlmodel import col
 
 from app.datasets.schemas import Entry, Item
 from app.datasets.service import Datasets
+from app.generation.schemas import Bundle, CaseInput
+from app.generation.service import sent
 from app.kit.db import Sessions, batched_by_variables, core
 from app.kit.errors import BadRequestError
 from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.registry.service import Registry
 from app.runs import store
 from app.runs.compare import Side, comparison
+from app.runs.planner import stored_bundle
 from app.runs.schemas import AnswerRead, Result, ScoreRead, usd
+from app.runs.spec import Metric
 from app.runs.store import Loaded
 from app.runs.tables import AnswerRow, RunCellRow, RunScoreRow
 
@@ -36,23 +41,31 @@ class Filters(NamedTuple):
     q: str | None = None
 
 
-async def page(session: AsyncSession, run: Loaded, filters: Filters, limit: int, cursor: str | None) -> Page[Result]:
+Evidence = Literal["none", "stored", "all"]
+"""What of an answer is read beside its text: nothing large, what is stored of it, or also the prompt, which is rendered."""
+
+
+async def page(
+    session: AsyncSession, run: Loaded, filters: Filters, limit: int, cursor: str | None, evidence: Evidence = "none"
+) -> Page[Result]:
     """Cells in the order variant, case, repeat."""
     query = (await _filtered(session, run, filters)).order_by(*CELL).limit(limit + 1)
     if cursor is not None:
         query = query.where(tuple_(*CELL) > tuple_(*[literal(part) for part in decode_cursor(cursor, (int, int, int))]))
     cells = list(await session.execute(query))
-    items = await _read(session, run, cells[:limit])
+    items = await _read(session, run, cells[:limit], evidence)
     last = cells[limit - 1] if len(cells) > limit else None
     return Page(items, None if last is None else encode_cursor(last.variant_no, last.case_no, last.repeat))
 
 
-async def each(sessions: Sessions, run: Loaded, size: int = 1_000) -> AsyncIterator[list[Result]]:
+async def each(
+    sessions: Sessions, run: Loaded, size: int = 1_000, evidence: Evidence = "none"
+) -> AsyncIterator[list[Result]]:
     """Every cell, in portions, between which no session is open: their reader may be slow, or go away."""
     cursor = None
     while True:
         async with sessions() as session:
-            found = await page(session, run, Filters(), size, cursor)
+            found = await page(session, run, Filters(), size, cursor, evidence)
         yield found.items
         cursor = found.next_cursor
         if cursor is None:
@@ -117,13 +130,17 @@ def _scored(*conditions: Any) -> Any:
     )
 
 
-async def _read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]]) -> list[Result]:
+async def _read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]], evidence: Evidence) -> list[Result]:
     if not cells:
         return []
     project_id, run_id = run.row.project_id, run.row.id
-    answers = await store.answers(
-        session, project_id, [c.cell_key for c in cells if c.status in ("cached", "answered", "failed")]
-    )
+    keys = [c.cell_key for c in cells if c.status in ("cached", "answered", "failed")]
+    answers = await store.answers(session, project_id, keys, () if evidence == "none" else store.LARGE)
+    bundles: dict[int, Bundle] = {}
+    if evidence == "all":
+        registry = Registry(session, project_id)
+        for number in {cell.variant_no for cell in cells}:
+            bundles[number] = await stored_bundle(registry, run.spec.variants[number])
     numbers = sorted({cell.case_no for cell in cells})
     entries = [Entry(run.cases[n].id, run.cases[n].digest, run.cases[n].tags) for n in numbers]
     items = dict(zip(numbers, await Datasets(session, project_id).some(entries), strict=True))
@@ -136,12 +153,32 @@ async def _read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]]) -
         )
         for row in await session.execute(query):
             rows.setdefault((row.variant_no, row.case_no, row.repeat), []).append(row)
-    keys = [row.score_key for several in rows.values() for row in several if row.score_key is not None]
-    scores = await store.scores(session, project_id, keys)
-    return [
+    scored = [row.score_key for several in rows.values() for row in several if row.score_key is not None]
+    scores = await store.scores(session, project_id, scored)
+    results = [
         _result(run, cell, answers.get(cell.cell_key), items[cell.case_no], rows.get((cell.variant_no, cell.case_no, cell.repeat), []), scores)
         for cell in cells
     ]  # fmt: skip
+    if evidence == "none":
+        return results
+    return [
+        _with_evidence(result, answers.get(cell.cell_key), items[cell.case_no], bundles.get(cell.variant_no))
+        for result, cell in zip(results, cells, strict=True)
+    ]
+
+
+def _with_evidence(result: Result, row: Row[Any] | None, item: Item, bundle: Bundle | None) -> Result:
+    if row is None or result.answer is None:
+        return result
+    answer = store.answer_of(row)
+    stored: dict[str, Any] = {name: getattr(answer, name) for name in store.LARGE}
+    if bundle is None:  # a file of many thousand lines names only what is there
+        stored = {name: value for name, value in stored.items() if value is not None}
+    shown = msgspec.structs.replace(result.answer, **stored)
+    if bundle is not None:
+        prompt = None if item.erased else sent(bundle, CaseInput(item.inputs, item.history), answer.context)
+        shown = msgspec.structs.replace(shown, prompt=prompt)
+    return msgspec.structs.replace(result, answer=shown)
 
 
 def _result(
@@ -162,7 +199,9 @@ def _result(
         answer=None if answer is None else _answer(run, answer),
         error=cell.error if answer is None else answer.error,
         scores={
-            run.spec.metrics[row.metric_no].name: _score(row, scores.get(row.score_key or ""))
+            run.spec.metrics[row.metric_no].name: _score(
+                run.spec.metrics[row.metric_no], row, scores.get(row.score_key or "")
+            )
             for row in sorted(rows, key=lambda row: row.metric_no)
         },
         inputs=item.inputs,
@@ -185,10 +224,12 @@ def _answer(run: Loaded, row: Row[Any]) -> AnswerRead:
         cached=row.run_id != run.row.id,
         context=answer.context,
         model=answer.model,
+        ttft_ms=answer.ttft_ms,
     )
 
 
-def _score(row: Row[Any], kept: Row[Any] | None) -> ScoreRead:
+def _score(metric: Metric, row: Row[Any], kept: Row[Any] | None) -> ScoreRead:
+    paid = kept is not None and not row.cached
     return ScoreRead(
         value=row.value,
         passed=row.passed,
@@ -196,4 +237,9 @@ def _score(row: Row[Any], kept: Row[Any] | None) -> ScoreRead:
         status=row.status,
         explanation=(row.error or "") if kept is None else kept.explanation,
         evidence=None if kept is None else kept.evidence,
+        version=metric.version,
+        direction=metric.direction,
+        cost_usd=usd(kept.cost_nano) if kept is not None and paid else 0.0,
+        tokens=kept.tokens if kept is not None and paid else 0,
+        cached=bool(row.cached),
     )

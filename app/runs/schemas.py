@@ -4,8 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from app.generation.schemas import CandidateSpec, Draft
+from evaluators.contract import Chunk
 
 RunStatus = Literal["queued", "running", "done", "budget", "cancelled", "failed"]
 CellStatus = Literal["pending", "cached", "answered", "failed", "errored", "cancelled"]
@@ -25,7 +27,7 @@ class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`suite` is a reference, or `{content}`. A candidate without an endpoint is run on all of the suite's.
 
     `repeats` replaces the suite's; `max_cases` takes that many cases of the dataset, always the same ones; `fresh` asks
-    again for answers that are known.
+    again for answers that are known, though not again for what judges have said of an equal answer.
     """
 
     suite: str | Draft
@@ -180,7 +182,8 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class AnswerRead(msgspec.Struct, frozen=True):
-    """`cached`: this run did not pay for it."""
+    """`cached`: this run did not pay for it. The last four may be large, and are there when `evidence` was asked for; the
+    `prompt` is null where it cannot be known, as of an erased case."""
 
     text: str | None
     parsed: Any
@@ -192,15 +195,28 @@ class AnswerRead(msgspec.Struct, frozen=True):
     cached: bool
     context: str | None = None
     model: str | None = None
+    ttft_ms: float | None = None
+    chunks: list[Chunk] | UnsetType | None = UNSET
+    prompt: list[dict[str, Any]] | UnsetType | None = UNSET
+    trajectory: list[dict[str, Any]] | UnsetType | None = UNSET
+    logprobs: list[float] | UnsetType | None = UNSET
 
 
 class ScoreRead(msgspec.Struct, frozen=True):
+    """`version` and `direction` are the scorer's; `cost_usd` and `tokens` are what its judge took in this run, 0 where the
+    score or all that its judge said was known (`cached`)."""
+
     value: float | None
     passed: bool | None
     label: str | None
     status: ScoreStatus
     explanation: str
     evidence: Any = None
+    version: int = 0
+    direction: Literal["maximize", "minimize"] = "maximize"
+    cost_usd: float = 0.0
+    tokens: int = 0
+    cached: bool = False
 
 
 class Result(msgspec.Struct, frozen=True):

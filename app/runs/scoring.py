@@ -1,23 +1,24 @@
 """From an answer and its item to scores: pure scorers in batches off the event loop, judges one by one."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import msgspec
 
 from app.datasets.schemas import Item
-from app.generation.schemas import Answer
+from app.generation.schemas import Answer, Bundle, CaseInput
+from app.generation.service import sent, tools_of
 from app.kit.digests import digest, key_of
 from app.kit.errors import FieldError, InvalidContentError
-from app.registry.kinds.rubric import Rubric
-from app.registry.kinds.suite import ScorerSpec
-from app.registry.service import Artifact, deciding
+from app.registry.kinds.suite import ScorerSpec, arguments
+from app.registry.service import Artifact
+from app.runs.asking import Judging
 from app.runs.schemas import NANO
 from app.runs.spec import Metric
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
-from evaluators.judging import Judge, JudgeScorer
-from evaluators.registry import build
+from evaluators.judging import JudgeScorer, Models
+from evaluators.registry import build, get
 
 ITEM_NEEDS = ("reference", "inputs", "history", "metadata")
 """What a scorer may need of the item; all else that it may need is part of the answer, and so of the cell's key."""
@@ -25,24 +26,14 @@ ITEM_NEEDS = ("reference", "inputs", "history", "metadata")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Judging(NamedTuple):
-    """A rubric and the endpoint that judges by it, as the run pinned them."""
-
-    rubric: Artifact
-    endpoint: Artifact
-
-
 def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str) -> Metric:
     """A suite's scorer, resolved. Raises `InvalidContentError` at `pointer` when it cannot be built."""
     try:
-        scorer = build(spec.use, arguments(spec.args, None if judging is None else judging.rubric.content))
+        scorer = built(spec.use, spec.args, None if judging is None else judging.rubric)
     except ScorerConfigError as error:
         raise InvalidContentError(error.message, [FieldError(pointer + error.pointer, error.message)]) from error
     read = scorer.value_range
     parts: dict[str, Any] = {"use": spec.use, "version": scorer.version, "args": scorer.arguments()}
-    if judging is not None:
-        parts["rubric"] = digest(deciding(judging.rubric))
-        parts["judge"] = digest(deciding(judging.endpoint))
     return Metric(
         name=spec.metric,
         use=spec.use,
@@ -55,25 +46,18 @@ def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str) -> Metric
         high=read.high,
         unit=read.unit,
         binary=scorer.binary,
-        identity=digest(parts),
-        rubric=None if judging is None else judging.rubric.digest,
-        rubric_ref=None if judging is None else judging.rubric.ref,
-        judge=None if judging is None else judging.endpoint.digest,
+        measured="time_to_first_token" in scorer.reads,
+        identity=digest(parts if judging is None else parts | judging.identity()),
+        **({} if judging is None else judging.fields()),
     )
 
 
-def arguments(args: Mapping[str, Any], rubric: Rubric | None) -> dict[str, Any]:
-    """A scorer's arguments; those of a judge come from its rubric, and the suite may add to them."""
-    if rubric is None:
-        return dict(args)
-    given: dict[str, Any] = {"instructions": rubric.instructions, "votes": rubric.votes}
-    if rubric.labels is not None:
-        given["labels"] = rubric.labels
-    if rubric.scale is not None:
-        given["scale"] = msgspec.to_builtins(rubric.scale)
-    if rubric.examples:
-        given["examples"] = rubric.examples
-    return given | {name: value for name, value in args.items() if name != "rubric"}
+def built(use: str, args: Mapping[str, Any], rubric: Artifact | None) -> Scorer:
+    """The scorer of a suite's entry: of a judge with its own arguments, and what its rubric says. Raises ScorerConfigError."""
+    scorer = get(use)
+    if not issubclass(scorer, JudgeScorer):
+        return build(use, args)
+    return build(use, arguments(scorer, args, None if rubric is None else rubric.content))
 
 
 class Scored(NamedTuple):
@@ -97,10 +81,15 @@ class LiveMetric(NamedTuple):
     def needs(self) -> tuple[str, ...]:
         return tuple(need for need in ITEM_NEEDS if need in self.scorer.reads)
 
-    def key(self, cell_key: str, item: Item) -> str:
-        """The score's key: the cell's, what the scorer is, and the item's fields that it reads."""
+    @property
+    def compares(self) -> bool:
+        """It reads the other variants' answers to the same case, and so comes after all of them."""
+        return "others" in self.scorer.reads
+
+    def key(self, cell_key: str, item: Item, others: Sequence[str] = ()) -> str:
+        """The score's key: the cell's, what the scorer is, the item's fields that it reads, and the cells compared with."""
         read = {need: getattr(item, need) for need in self.needs}
-        return key_of(cell_key, self.metric.identity, hashlib.sha256(_encode(read)).hexdigest())
+        return key_of(cell_key, self.metric.identity, hashlib.sha256(_encode(read)).hexdigest(), *others)
 
     def not_applicable(self, item: Item) -> Scored | None:
         """The score of a case that this metric is not for."""
@@ -109,11 +98,26 @@ class LiveMetric(NamedTuple):
         only = ", ".join(self.metric.when)
         return Scored(Score.skipped(f"{self.metric.name} is only for items tagged {only}"), None)
 
-    def scored(self, score: Score, cell_key: str, item: Item) -> Scored:
-        return Scored(score, None if score.status == "error" else self.key(cell_key, item))
+    def scored(self, score: Score, given: "Given") -> Scored:
+        key = None if score.status == "error" else self.key(given.key, given.item, given.others)
+        return Scored(score, key)
 
 
-def sample_of(item: Item, answer: Answer) -> Sample:
+class Given(NamedTuple):
+    """A cell to score: its key, its item, its answer, and what made the answer. `others` are the keys of the cells that it
+    is compared with, `other_texts` what they answered."""
+
+    key: str
+    item: Item
+    answer: Answer
+    bundle: Bundle
+    others: tuple[str, ...] = ()
+    other_texts: tuple[str, ...] = ()
+
+
+def sample_of(given: Given, reads: Set[str]) -> Sample:
+    """What a scorer sees of a cell. What takes work to find out is left out where it does not read it."""
+    item, answer, bundle = given.item, given.answer, given.bundle
     usage = None if answer.usage is None else msgspec.to_builtins(answer.usage)
     calls = None if answer.tool_calls is None else [msgspec.to_builtins(call) for call in answer.tool_calls]
     return Sample(
@@ -130,7 +134,30 @@ def sample_of(item: Item, answer: Answer) -> Sample:
         latency_ms=answer.latency_ms,
         cost_usd=None if answer.cost_nano is None else answer.cost_nano / NANO,
         model=answer.model,
+        chunks=answer.chunks,
+        prompt=sent(bundle, CaseInput(item.inputs, item.history), answer.context) if "prompt" in reads else None,
+        tools=tools_of(bundle) if "tools" in reads else None,
+        trajectory=_trajectory(answer, bundle) if "trajectory" in reads else None,
+        logprobs=answer.logprobs,
+        ttft_ms=answer.ttft_ms,
+        others=list(given.other_texts) or None,
     )
+
+
+def _trajectory(answer: Answer, bundle: Bundle) -> list[dict[str, Any]] | None:
+    """What followed the first messages. Of one reply it is that reply; of several rounds it must have been stored."""
+    if answer.trajectory is not None:
+        return answer.trajectory
+    looped = bundle.tools is not None and bundle.tools.results.kind != "none" and bundle.endpoint.provider != "replay"
+    if answer.tool_calls and looped:
+        return None
+    reply: dict[str, Any] = {"role": "assistant", "content": answer.text}
+    if answer.tool_calls:
+        reply["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in answer.tool_calls
+        ]
+    return [reply]
 
 
 def fault(metric: Metric, answer: Answer) -> Score | None:
@@ -141,31 +168,32 @@ def fault(metric: Metric, answer: Answer) -> Score | None:
     return Score.ok(worst, f"the model gave no usable answer: {answer.error}", passed=False, label="failed")
 
 
-def score_batch(live: LiveMetric, given: Sequence[tuple[str, Item, Answer]]) -> list[Scored]:
-    """Scores of one pure scorer for cells (key, item, answer), in order. CPU work: call it off the event loop."""
+def score_batch(live: LiveMetric, given: Sequence[Given]) -> list[Scored]:
+    """Scores of one pure scorer, in order. CPU work: call it off the event loop."""
     found: dict[int, Scored] = {}
     open_: list[int] = []
-    for i, (key, item, answer) in enumerate(given):
-        if (skipped := live.not_applicable(item)) is not None:
+    for i, cell in enumerate(given):
+        if (skipped := live.not_applicable(cell.item)) is not None:
             found[i] = skipped
-        elif (score := fault(live.metric, answer)) is not None:
-            found[i] = live.scored(score, key, item)
+        elif (score := fault(live.metric, cell.answer)) is not None:
+            found[i] = live.scored(score, cell)
         else:
             open_.append(i)
-    scores = live.scorer.score_batch([sample_of(given[i][1], given[i][2]) for i in open_])
+    reads = live.scorer.reads
+    scores = live.scorer.score_batch([sample_of(given[i], reads) for i in open_])
     for i, score in zip(open_, scores, strict=True):
-        found[i] = live.scored(score, given[i][0], given[i][1])
+        found[i] = live.scored(score, given[i])
     return [found[i] for i in range(len(given))]
 
 
-async def judged(live: LiveMetric, cell_key: str, item: Item, answer: Answer, judge: Judge) -> Scored:
-    """The score of one judge."""
-    if (skipped := live.not_applicable(item)) is not None:
+async def judged(live: LiveMetric, given: Given, models: Models) -> Scored:
+    """The score of one scorer that asks a model."""
+    if (skipped := live.not_applicable(given.item)) is not None:
         return skipped
-    score = fault(live.metric, answer)
+    score = fault(live.metric, given.answer)
     if score is None:
         scorer = live.scorer
         if not isinstance(scorer, JudgeScorer):
             raise TypeError(f"{scorer.name} is no judge")
-        score = await scorer.score_with(sample_of(item, answer), judge)
-    return live.scored(score, cell_key, item)
+        score = await scorer.score_with(sample_of(given, scorer.reads), models)
+    return live.scored(score, given)

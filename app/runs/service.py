@@ -199,8 +199,11 @@ class Runs:
             suite = await planner.suite(given)
             if suite.pins["/dataset"] != run.spec.dataset_digest:
                 raise InvalidContentError.at("/suite", f"{suite.ref} is about another dataset version than this run")
-            metrics = await planner.metrics(suite)
-            spec = msgspec.structs.replace(run.spec, metrics=metrics, suite=suite.ref, suite_digest=suite.digest)
+            metrics, warned = await planner.metrics(suite, run.spec.variants)
+            warnings = list(dict.fromkeys([*run.spec.warnings, *warned]))
+            spec = msgspec.structs.replace(
+                run.spec, metrics=metrics, suite=suite.ref, suite_digest=suite.digest, warnings=warnings
+            )
             run.row.spec = msgspec.to_builtins(spec)
             lineage = Lineage(Repository(session, caller.project_id))
             await lineage.note_use("run", run_id, spec.contents, self._clock())
@@ -221,6 +224,8 @@ class Runs:
         flipped_against: str | None,
         limit: int,
         cursor: str | None,
+        *,
+        evidence: bool = False,
     ) -> Page[Result]:
         run = await self._load(session, project_id, run_id)
         if flipped_against is not None:
@@ -229,7 +234,7 @@ class Runs:
                 raise InvalidContentError.at("/variant", "say which side flipped: variant=<candidate or variant>")
             own = await compare.side(session, project_id, filters.variant, run_id, "/variant")
             filters = filters._replace(flipped=(own, other))
-        return await results.page(session, run, filters, limit, cursor)
+        return await results.page(session, run, filters, limit, cursor, "all" if evidence else "none")
 
     async def loaded(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
         return await self._load(session, project_id, run_id)

@@ -10,7 +10,8 @@ Direction = Literal["maximize", "minimize"]
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """One scorer of the suite. `args` hold all arguments; of a judge, `rubric` and `judge` are digests.
+    """One scorer of the suite. `args` are the suite's; `rubric`, `judges` and `embedder` are digests, `judge` is the first.
+    `measured`: it reads the time until an answer began, so that answers are streamed.
 
     `identity` is the digest of what decides a score beside the answer and the item.
     """
@@ -30,6 +31,11 @@ class Metric(msgspec.Struct, frozen=True):
     rubric: str | None = None
     rubric_ref: str | None = None
     judge: str | None = None
+    judges: list[str] = []
+    judge_names: list[str] = []
+    embedder: str | None = None
+    embedder_name: str | None = None
+    measured: bool = False
 
     def applies_to(self, tags: Sequence[str]) -> bool:
         return not self.when or any(tag in self.when for tag in tags)
@@ -84,7 +90,8 @@ class Spec(msgspec.Struct, frozen=True):
             yield from (("prompt", v.prompt_digest), ("endpoint", v.endpoint_digest))
             yield from (("rag_config", v.rag_digest), ("tool_config", v.tools_digest))
         for metric in self.metrics:
-            yield from (("rubric", metric.rubric), ("endpoint", metric.judge))
+            yield from (("rubric", metric.rubric), ("endpoint", metric.judge), ("endpoint", metric.embedder))
+            yield from (("endpoint", judge) for judge in metric.judges)
 
     @property
     def candidates(self) -> list[str]:

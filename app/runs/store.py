@@ -27,7 +27,7 @@ from app.runs.tables import (
     RunVariantRow,
     ScoreRow,
 )
-from evaluators.contract import Score
+from evaluators.contract import Chunk, Score
 
 PENDING = "pending"
 COUNTED = ("cached", "answered", "failed", "errored", "cancelled")
@@ -96,12 +96,20 @@ async def known(session: AsyncSession, project_id: str, keys: Iterable[str]) -> 
     return found
 
 
-async def answers(session: AsyncSession, project_id: str, keys: Iterable[str]) -> dict[str, Row[Any]]:
-    """Stored answers by cell key: rows with the columns of `AnswerRow`, which cost a third of its instances."""
+LARGE = ("chunks", "trajectory", "logprobs")
+"""The columns of an answer that are read only when they are asked for."""
+
+
+async def answers(
+    session: AsyncSession, project_id: str, keys: Iterable[str], large: Iterable[str] = ()
+) -> dict[str, Row[Any]]:
+    """Stored answers by cell key: rows with the columns of `AnswerRow`, which cost a third of its instances; of the `LARGE`
+    ones those named."""
     table = core(AnswerRow)
+    columns = [column for column in table.c if column.name not in LARGE or column.name in large]
     found: dict[str, Row[Any]] = {}
     for some in batched_by_variables(dict.fromkeys(keys), 2):
-        query = select(table).where(table.c.project_id == project_id, table.c.cell_key.in_(some))
+        query = select(*columns).where(table.c.project_id == project_id, table.c.cell_key.in_(some))
         found |= {row.cell_key: row for row in await session.execute(query)}
     return found
 
@@ -174,10 +182,10 @@ async def write(
             {
                 **same, "variant_no": e.cell.variant_no, "metric_no": metric_no, "case_no": e.cell.case_no, "repeat": e.cell.repeat,
                 "value": score.value, "passed": score.passed, "status": score.status, "score_key": key,
-                "error": score.explanation if key is None else None,
+                "error": score.explanation if key is None else None, "cached": score.cached or not fresh,
             }
             for e in ended
-            for metric_no, (score, key, _) in e.scores.items()
+            for metric_no, (score, key, fresh) in e.scores.items()
         ],
         ignore_existing=True,
     )  # fmt: skip
@@ -334,7 +342,7 @@ def cells_of(row: RunVariantRow) -> Cells:
 
 
 def answer_of(row: Row[Any]) -> Answer:
-    """A stored answer as it was given."""
+    """A stored answer as it was given, but for large columns that were not read."""
     usage = None
     if row.prompt_tokens is not None and row.completion_tokens is not None:
         usage = Usage(row.prompt_tokens, row.completion_tokens, row.cached_tokens or 0)
@@ -350,7 +358,15 @@ def answer_of(row: Row[Any]) -> Answer:
         context=row.context,
         error=row.error,
         model=row.model,
+        chunks=_chunks(getattr(row, "chunks", None)),
+        trajectory=getattr(row, "trajectory", None),
+        logprobs=getattr(row, "logprobs", None),
+        ttft_ms=row.ttft_ms,
     )
+
+
+def _chunks(stored: Any) -> list[Chunk] | None:
+    return None if stored is None else msgspec.convert(stored, list[Chunk])
 
 
 def score_of(row: Row[Any]) -> Score:
@@ -388,6 +404,10 @@ def _answer_row(project_id: str, run_id: str, ended: Ended, now: datetime) -> di
         "error": answer.error,
         "model": answer.model,
         "created_at": now,
+        "ttft_ms": answer.ttft_ms,
+        "chunks": None if answer.chunks is None else msgspec.to_builtins(answer.chunks),
+        "trajectory": answer.trajectory,
+        "logprobs": answer.logprobs,
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Float, Index, Integer, LargeBinary, SmallInteger, String, Text
 from sqlmodel import Field
 
-from app.kit.db import Table, UTCDateTime, big_int, json_type
+from app.kit.db import Table, UTCDateTime, big_int, json_type, nullable_json
 
 PROJECT = String(40)
 RUN = String(40)
@@ -110,10 +110,14 @@ class RunScoreRow(Table, table=True):
     status: str = Field(sa_type=STATUS)
     score_key: str | None = Field(default=None, sa_type=KEY)
     error: str | None = Field(default=None, sa_type=Text)
+    cached: bool | None = None
 
 
 class AnswerRow(Table, table=True):
-    """What a model answered, under the digest of all that decided it. Never changed. `run_id` is the run that paid."""
+    """What a model answered, under the digest of all that decided it. Never changed. `run_id` is the run that paid.
+
+    `chunks`, `trajectory` and `logprobs` may be large: they are read where a scorer needs them, or a result is shown whole.
+    """
 
     __tablename__ = "answer"
 
@@ -134,6 +138,10 @@ class AnswerRow(Table, table=True):
     error: str | None = Field(default=None, sa_type=Text)
     model: str | None = Field(default=None, sa_type=String(200))
     created_at: datetime = Field(sa_type=UTCDateTime)
+    ttft_ms: float | None = Field(default=None, sa_type=Float(53))
+    chunks: Any = Field(default=None, nullable=True, sa_type=nullable_json)
+    trajectory: Any = Field(default=None, nullable=True, sa_type=nullable_json)
+    logprobs: Any = Field(default=None, nullable=True, sa_type=nullable_json)
 
 
 class ScoreRow(Table, table=True):
@@ -151,6 +159,21 @@ class ScoreRow(Table, table=True):
     status: str = Field(sa_type=STATUS)
     explanation: str = Field(default="", sa_type=Text)
     evidence: Any = Field(default=None, nullable=True, sa_type=json_type)
+    cost_nano: int = Field(default=0, sa_type=big_int)
+    tokens: int = 0
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class JudgeReplyRow(Table, table=True):
+    """What a judge answered, or an embedder's vectors, under the digest of who was asked what. Failures are not kept."""
+
+    __tablename__ = "judge_reply"
+
+    project_id: str = Field(sa_type=PROJECT, primary_key=True)
+    key: str = Field(sa_type=KEY, primary_key=True)
+    text: str | None = Field(default=None, sa_type=Text)
+    finish_reason: str | None = Field(default=None, sa_type=String(40))
+    logprobs: Any = Field(default=None, nullable=True, sa_type=nullable_json)
     cost_nano: int = Field(default=0, sa_type=big_int)
     tokens: int = 0
     created_at: datetime = Field(sa_type=UTCDateTime)

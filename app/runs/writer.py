@@ -7,9 +7,10 @@ from time import monotonic
 
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
-from app.runs import store
+from app.runs import replies, store
 from app.runs.active import ActiveRun
-from app.runs.scoring import LiveMetric, Scored, score_batch
+from app.runs.replies import Replies
+from app.runs.scoring import Given, Scored, score_batch
 from app.runs.spec import Cell
 from app.runs.store import PENDING, Ended
 
@@ -29,8 +30,8 @@ class Writer:
     `finish` is called once all cells of a run are stored, or after `last`; `abandon` when a run cannot be stored.
     """
 
-    def __init__(self, sessions: Sessions, clock: Clock, finish: Finish, abandon: Abandon) -> None:
-        self._sessions, self._clock = sessions, clock
+    def __init__(self, sessions: Sessions, clock: Clock, judges: Replies, finish: Finish, abandon: Abandon) -> None:
+        self._sessions, self._clock, self._judges = sessions, clock, judges
         self._finish, self._abandon = finish, abandon
         self._given: asyncio.Queue[tuple[ActiveRun, Ended | None] | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -62,7 +63,9 @@ class Writer:
                 by_run.setdefault(run.id, (run, []))[1].append(ended)
             for run, several in by_run.values():
                 try:
-                    await self._flush(run, [e for e in several if e is not None and e.cell in run.pending])
+                    open_ = [e for e in several if e is not None and (e.cell in run.pending or run.comparing)]
+                    await self._flush(run, open_)
+                    run.compared = run.compared or (None in several and run.comparing is not None)
                     if None in several or not run.pending:
                         await self._finish(run)
                 except Exception as error:  # the writer must outlive a run that cannot be stored
@@ -93,13 +96,18 @@ class Writer:
         return batch, True
 
     async def _flush(self, run: ActiveRun, ended: Sequence[Ended]) -> None:
-        if not ended:
+        said = self._judges.take(run.id)
+        if not ended and not said:
             return
-        scored = await _scored(run, ended)
-        async with self._sessions.begin() as session:
-            await writing(session)
-            names = [metric.use for metric in run.spec.metrics]
-            await store.write(session, run.project_id, run.id, scored, names, self._clock())
+        try:
+            scored = await _scored(run, ended)
+            async with self._sessions.begin() as session:
+                await writing(session)
+                names = [metric.use for metric in run.spec.metrics]
+                await store.write(session, run.project_id, run.id, scored, names, self._clock())
+                await replies.write(session, said, self._clock())
+        finally:
+            self._judges.stored(said)
         for e in ended:
             if e.status != PENDING:
                 run.ended_as(e.cell, e.error_kind)
@@ -107,20 +115,18 @@ class Writer:
 
 async def _scored(run: ActiveRun, ended: Sequence[Ended]) -> list[Ended]:
     """The same, those that ended with an answer with the scores of all pure scorers."""
-    pure = [n for n in range(len(run.live.metrics)) if n not in run.live.judges]
+    pure = [n for n in run.alone if n not in run.live.judges]
     open_ = [(e, [n for n in pure if n not in e.scores]) for e in ended if e.answer is not None and e.status != PENDING]
     open_ = [(e, numbers) for e, numbers in open_ if numbers]
     if not open_:
         return list(ended)
-    made = await asyncio.to_thread(_score_all, run.live.metrics, open_)
+    made = await asyncio.to_thread(_score_all, run, open_)
     return [
         e._replace(scores={**e.scores, **made[e.cell]}) if e.cell in made and e.status != PENDING else e for e in ended
     ]
 
 
-def _score_all(
-    metrics: Sequence[LiveMetric], open_: Iterable[tuple[Ended, list[int]]]
-) -> dict[Cell, dict[int, Scored]]:
+def _score_all(run: ActiveRun, open_: Iterable[tuple[Ended, list[int]]]) -> dict[Cell, dict[int, Scored]]:
     made: dict[Cell, dict[int, Scored]] = {}
     by_metric: dict[int, list[Ended]] = {}
     for ended, numbers in open_:
@@ -128,7 +134,11 @@ def _score_all(
         for number in numbers:
             by_metric.setdefault(number, []).append(ended)
     for number, several in by_metric.items():
-        given = [(e.key, e.item, e.answer) for e in several if e.item is not None and e.answer is not None]
-        for ended, scored in zip(several, score_batch(metrics[number], given), strict=True):
+        given = [
+            Given(e.key, e.item, e.answer, run.bundles[e.cell.variant_no])
+            for e in several
+            if e.item is not None and e.answer is not None
+        ]
+        for ended, scored in zip(several, score_batch(run.live.metrics[number], given), strict=True):
             made[ended.cell][number] = scored
     return made

@@ -1,7 +1,7 @@
 """What a project has beside its artifacts and runs: gates, keys, scorers; and the projects themselves."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from promptward.artifacts import PAGE, segment
 from promptward.core import LONG_S
@@ -136,9 +136,13 @@ class Projects(Group[Mode]):
 
 class Scorers(Group[Mode]):
     @operation
-    async def list(self) -> Page[Scorer]:
-        """All scorers with the schemas of their arguments."""
-        page: Page[Scorer] = await self._core.json("GET", "/api/v1/scorers")
+    async def list(
+        self, *, kind: Literal["code", "judge"] | None = None, needs: str | None = None, q: str | None = None
+    ) -> Page[Scorer]:
+        """All scorers with the schemas of their arguments; or those of a kind, that need something, or whose name or
+        documentation has the text `q`."""
+        params = {"kind": kind, "needs": needs, "q": q}
+        page: Page[Scorer] = await self._core.json("GET", "/api/v1/scorers", params=params)
         return page
 
     @operation

@@ -17,7 +17,8 @@ class Filters(TypedDict, total=False):
     """Which cells; all that is given must hold.
 
     `failed`: some metric did not pass. `passed` goes with `metric`. `flipped_against`: another candidate or variant, to
-    which the case changed sides. `q`: text in the answer.
+    which the case changed sides. `q`: text in the answer. `evidence` does not choose: it asks for what was retrieved, sent
+    and said in between, too.
     """
 
     variant: str | None
@@ -29,6 +30,7 @@ class Filters(TypedDict, total=False):
     failed: bool | None
     flipped_against: str | None
     q: str | None
+    evidence: bool
 
 
 class Runs(Group[Mode]):

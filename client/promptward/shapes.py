@@ -192,9 +192,14 @@ class Answer(TypedDict):
 
 
 class CellAnswer(Answer):
-    """`cached`: this run did not pay for it."""
+    """`cached`: this run did not pay for it. What may be missing comes with `evidence`."""
 
     cached: bool
+    ttft_ms: float | None
+    chunks: NotRequired[list[dict[str, Any]] | None]
+    prompt: NotRequired[list[dict[str, Any]] | None]
+    trajectory: NotRequired[list[dict[str, Any]] | None]
+    logprobs: NotRequired[list[float] | None]
 
 
 class Generated(Answer):
@@ -211,6 +216,11 @@ class Score(TypedDict):
     status: Literal["ok", "error", "unscored", "skipped"]
     explanation: str
     evidence: Any
+    version: int
+    direction: Literal["maximize", "minimize"]
+    cost_usd: float
+    tokens: int
+    cached: bool
 
 
 class Result(TypedDict):
@@ -318,7 +328,8 @@ class ValueRange(TypedDict):
 
 
 class Scorer(TypedDict):
-    """What a scorer is; `schema` is the JSON Schema of its arguments."""
+    """What a scorer is; `schema` is the JSON Schema of its arguments. One that is not `available` lacks packages, which
+    `extra` installs; `family` is the folder or package it comes from."""
 
     name: str
     version: int
@@ -331,6 +342,9 @@ class Scorer(TypedDict):
     schema: dict[str, Any]
     example: dict[str, Any]
     origin: str
+    extra: str | None
+    family: str
+    available: bool
 
 
 class KeyCreated(TypedDict):

@@ -1,12 +1,16 @@
 """Suites: which dataset, which endpoints, which scorers, and the policy that judges."""
 
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from app.kit.errors import FieldError
 from app.registry.kinds.base import Content, Kind, Reference, Tag
+from app.registry.kinds.rubric import Rubric
+
+if TYPE_CHECKING:
+    from evaluators.judging import JudgeScorer
 
 
 class ScorerSpec(Content, frozen=True):
@@ -36,6 +40,30 @@ class Suite(Content, frozen=True):
     split: str = ""
 
 
+ASKING = ("rubric", "endpoint", "endpoints", "embeddings", "self_judge")
+"""Arguments of scorers that ask a model which say whom: they are for the service, and no scorer sees them.
+
+`rubric` is a rubric's reference, `endpoint` and `endpoints` are the judges' (in place of the rubric's own), `embeddings` the
+endpoint's that makes vectors. `self_judge: true` lets a model be judged by itself.
+"""
+
+
+def arguments(scorer: "type[JudgeScorer]", args: Mapping[str, Any], rubric: Rubric | None) -> dict[str, Any]:
+    """A judge's own arguments: what its rubric says, where the scorer has such a field, and what the suite adds to that."""
+    known = {field.encode_name for field in msgspec.structs.fields(scorer)}
+    given: dict[str, Any] = {}
+    if rubric is not None:
+        given = {"instructions": rubric.instructions, "votes": rubric.votes}
+        if rubric.labels is not None:
+            given["labels"] = rubric.labels
+        if rubric.scale is not None:
+            given["scale"] = msgspec.to_builtins(rubric.scale)
+        if rubric.examples:
+            given["examples"] = rubric.examples
+    own = {name: value for name, value in args.items() if name not in ASKING}
+    return {name: value for name, value in given.items() if name in known} | own
+
+
 def references(suite: Suite) -> Iterable[Reference]:
     yield Reference("/dataset", "dataset", suite.dataset)
     for i, endpoint in enumerate(suite.endpoints):
@@ -43,8 +71,13 @@ def references(suite: Suite) -> Iterable[Reference]:
     if suite.policy is not None:
         yield Reference("/policy", "gate_policy", suite.policy)
     for i, scorer in enumerate(suite.scorers):
-        if isinstance(rubric := scorer.args.get("rubric"), str):
-            yield Reference(f"/scorers/{i}/args/rubric", "rubric", rubric)
+        for name, kind in (("rubric", "rubric"), ("endpoint", "endpoint"), ("embeddings", "endpoint")):
+            if isinstance(named := scorer.args.get(name), str):
+                yield Reference(f"/scorers/{i}/args/{name}", kind, named)
+        jury = scorer.args.get("endpoints")
+        for n, named in enumerate(jury if isinstance(jury, list) else []):
+            if isinstance(named, str):
+                yield Reference(f"/scorers/{i}/args/endpoints/{n}", "endpoint", named)
 
 
 def problems(suite: Suite) -> Iterable[FieldError]:
@@ -53,16 +86,19 @@ def problems(suite: Suite) -> Iterable[FieldError]:
     from evaluators.registry import build, get
 
     seen: set[str] = set()
-    for i, scorer in enumerate(suite.scorers):
-        if scorer.metric in seen:
-            yield FieldError(
-                f"/scorers/{i}/name", f"two scorers are called {scorer.metric!r}; give one of them a `name`"
-            )
-        seen.add(scorer.metric)
+    for i, spec in enumerate(suite.scorers):
+        if spec.metric in seen:
+            yield FieldError(f"/scorers/{i}/name", f"two scorers are called {spec.metric!r}; give one of them a `name`")
+        seen.add(spec.metric)
         try:
-            if issubclass(get(scorer.use), JudgeScorer) and isinstance(scorer.args.get("rubric"), str):
-                continue  # built when a run has the rubric
-            build(scorer.use, scorer.args)
+            scorer = get(spec.use)
+            if not issubclass(scorer, JudgeScorer):
+                build(spec.use, spec.args)
+                continue
+            wrong = [FieldError(f"/scorers/{i}/args{p.pointer}", p.detail) for p in _unfit(scorer, spec.args)]
+            yield from wrong
+            if not wrong and "rubric" not in spec.args:  # with one it is built together with that
+                yield from _built(scorer, spec, i, None)
         except ScorerConfigError as error:
             yield FieldError(f"/scorers/{i}{error.pointer}", str(error))
     for i, endpoint in enumerate(suite.endpoints):
@@ -70,4 +106,63 @@ def problems(suite: Suite) -> Iterable[FieldError]:
             yield FieldError(f"/endpoints/{i}", f"{endpoint!r} is there already")
 
 
-KIND = Kind("suite", "suites", ".suite.yaml", Suite, ("dataset", "scorers", "split"), references, problems)
+def disagreements(suite: Suite, pinned: Mapping[str, Any]) -> Iterable[FieldError]:
+    """Scorers that cannot be built with what their rubric says."""
+    from evaluators.contract import ScorerConfigError
+    from evaluators.judging import JudgeScorer
+    from evaluators.registry import get
+
+    for i, spec in enumerate(suite.scorers):
+        rubric = pinned.get(f"/scorers/{i}/args/rubric")
+        scorer = get(spec.use) if rubric is not None else None
+        if scorer is not None and issubclass(scorer, JudgeScorer):
+            try:
+                yield from _built(scorer, spec, i, rubric)
+            except ScorerConfigError as error:
+                yield FieldError(f"/scorers/{i}{error.pointer}", str(error))
+
+
+def _unfit(scorer: "type[JudgeScorer]", args: Mapping[str, Any]) -> Iterable[FieldError]:
+    """What is wrong with the arguments that say whom to ask."""
+    for name in ("rubric", "endpoint", "embeddings"):
+        if name in args and not isinstance(args[name], str):
+            yield FieldError(f"/{name}", f"`{name}` is a reference, such as name or name@2")
+    jury = args.get("endpoints")
+    if jury is not None and not (isinstance(jury, list) and jury and all(isinstance(each, str) for each in jury)):
+        yield FieldError("/endpoints", "`endpoints` is a list of references to endpoints, one per juror")
+    elif jury is not None and len(set(jury)) < len(jury):
+        yield FieldError("/endpoints", "an endpoint is there twice; it would only repeat itself")
+    elif jury is not None and scorer.asks_all != (len(jury) > 1):
+        fix = "a jury needs two or more" if scorer.asks_all else f"{scorer.name} asks one judge: give `endpoint`"
+        yield FieldError("/endpoints", f"{len(jury)} endpoints: {fix}")
+    if jury is None and scorer.asks_all and "judge" in scorer.needs:
+        yield FieldError("/endpoints", f"{scorer.name} asks several judges: give `endpoints`, two or more")
+    if jury is not None and "endpoint" in args:
+        yield FieldError("/endpoints", "give either `endpoint` or `endpoints`")
+    if not isinstance(args.get("self_judge", False), bool):
+        yield FieldError("/self_judge", "`self_judge` is true or false")
+    for need, named in (("judge", ("rubric", "endpoint", "endpoints")), ("embeddings", ("embeddings",))):
+        for name in named:
+            if name in args and need not in scorer.needs:
+                what = "judge" if need == "judge" else "embeddings"
+                yield FieldError(f"/{name}", f"{scorer.name} asks for no {what}: leave `{name}` out")
+
+
+def _built(scorer: "type[JudgeScorer]", spec: ScorerSpec, number: int, rubric: Rubric | None) -> Iterable[FieldError]:
+    """Builds the scorer; what it will ask, and nobody was named for. Raises ScorerConfigError."""
+    from evaluators.registry import build
+
+    reads = build(spec.use, arguments(scorer, spec.args, rubric)).reads
+    asked = {"rubric", "endpoint", "endpoints"} & spec.args.keys()
+    if "judge" in reads and not asked:
+        yield FieldError(
+            f"/scorers/{number}/args", f"{spec.use}: this scorer asks a model: give `rubric` or `endpoint`"
+        )
+    if "embeddings" in reads and "embeddings" not in spec.args:
+        detail = f"{spec.use}: this scorer compares vectors: give `embeddings`, an endpoint that makes them"
+        yield FieldError(f"/scorers/{number}/args", detail)
+
+
+KIND = Kind(
+    "suite", "suites", ".suite.yaml", Suite, ("dataset", "scorers", "split"), references, problems, disagreements
+)

@@ -1,12 +1,13 @@
 """The one path, against a server on a socket."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 from app.generation.schemas import AnswerDelta, CaseInput
-from app.generation.service import Generation, answer_key
+from app.generation.service import Generation, answer_key, sent
 from app.kit.errors import InvalidContentError
 from app.llm.errors import EndpointError
 from app.llm.retries import RetryPolicy
@@ -115,6 +116,19 @@ async def test_retrieval_fills_the_context_and_is_kept_with_the_answer(generatio
     assert server.requests[0]["messages"][0]["content"] == f"Use this:\n{answer.context}"
 
 
+async def test_what_was_retrieved_is_kept_in_its_order_and_what_was_sent_can_be_rendered_again(generation):
+    async with canned(http(200, completion())) as server:
+        made = bundle(server.base_url, RAG_PROMPT, rag={})
+        answer = await generation.generate(made, ASK)
+    assert answer.chunks is not None
+    assert (answer.chunks[0].id, answer.chunks[0].title) == ("timeout", "Timeout")
+    scores = [chunk.score for chunk in answer.chunks]
+    assert scores == sorted(scores, reverse=True)
+    assert sent(made, ASK, answer.context) == server.requests[0]["messages"]
+    assert sent(made, ASK, None) is None, "without the context nobody knows"
+    assert sent(bundle("http://127.0.0.1:9/v1"), CaseInput({}), None) is None, "a case that does not fit was never sent"
+
+
 async def test_what_retrieval_finds_is_never_a_template(generation):
     async with canned(http(200, completion())) as server:
         case = CaseInput({"question": "prices"})
@@ -205,6 +219,9 @@ async def test_recorded_results_are_sent_back_until_the_model_answers(generation
     assert server.requests[0]["tool_choice"] == "required"
     assert "tool_choice" not in second
     assert second["parallel_tool_calls"] is False
+    last = [*server.requests[2]["messages"][1:], {"role": "assistant", "content": "blue"}]
+    assert answer.trajectory == last
+    assert [m["role"] for m in last] == ["assistant", "tool", "tool", "assistant", "tool", "assistant"]
 
 
 async def test_a_model_that_never_stops_calling_tools_has_failed(generation):
@@ -266,6 +283,60 @@ async def test_a_stream_gives_the_text_of_all_rounds_and_then_the_answer(generat
     answer = pieces[-1].answer
     assert answer is not None
     assert (answer.status, answer.text, [c.name for c in answer.tool_calls or ()]) == ("answered", "Blue.", ["weather"])
+
+
+async def test_a_measured_answer_tells_how_long_it_took_to_begin_and_has_a_key_of_its_own(generation):
+    chunks = [
+        {"choices": [{"delta": {"role": "assistant"}}]},
+        {"choices": [{"delta": {"content": "60"}}]},
+        {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+    ]
+
+    async def slowly(writer):
+        head, _, body = events(*chunks, "[DONE]").partition(b"\r\n\r\n")
+        writer.write(head + b"\r\n\r\n")
+        for line in body.split(b"\n\n")[:-1]:
+            await asyncio.sleep(0.05)
+            writer.write(line + b"\n\n")
+            await writer.drain()
+
+    async with canned(slowly) as server:
+        made = bundle(server.base_url)
+        answer = await generation.measured(made, ASK)
+    assert (answer.text, server.requests[0]["stream"]) == ("60", True)
+    assert answer.ttft_ms is not None
+    assert answer.latency_ms is not None
+    assert 90 < answer.ttft_ms < answer.latency_ms - 40
+    assert answer_key(made, ASK, 0, "", "p", measured=True) != answer_key(made, ASK, 0, "", "p")
+    async with canned(http(200, completion())) as server:
+        assert (await generation.generate(bundle(server.base_url), ASK)).ttft_ms is None
+
+
+async def test_logprobs_are_kept_when_the_endpoint_gives_them_in_a_form_that_is_known(generation):
+    token = {"token": "6", "logprob": -0.5, "bytes": [54], "top_logprobs": [{"token": "6", "logprob": -0.5}]}
+    for told, expected in (
+        ({"content": [token, token]}, [-0.5, -0.5]),
+        ({"content": None}, None),
+        ({"tokens": ["6"]}, None),
+        ("x", None),
+    ):
+        body = completion("66")
+        body["choices"][0]["logprobs"] = told
+        async with canned(http(200, body)) as server:
+            answer = await generation.generate(bundle(server.base_url, params={"logprobs": True}), ASK)
+        assert (answer.text, answer.logprobs) == ("66", expected)
+
+
+async def test_a_recording_may_hold_all_that_scorers_read(generation):
+    recorded = {
+        "text": "60", "context": "[1] 60 s", "chunks": [{"id": "timeout", "text": "60 s"}], "logprobs": [-0.1],
+        "trajectory": [{"role": "assistant", "content": "60"}], "ttft_ms": 12.5,
+    }  # fmt: skip
+    answer = await generation.generate(bundle(provider="replay"), CaseInput(recorded={"m": recorded}))
+    assert (answer.context, answer.logprobs, answer.ttft_ms) == ("[1] 60 s", [-0.1], 12.5)
+    assert answer.chunks is not None
+    assert [chunk.id for chunk in answer.chunks] == ["timeout"]
+    assert answer.trajectory == recorded["trajectory"]
 
 
 async def test_a_stream_of_a_model_at_fault_ends_with_a_failed_answer(generation):

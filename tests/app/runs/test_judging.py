@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -125,10 +126,93 @@ async def test_a_judge_is_paid_from_the_same_budget(sqlite_project: Project, ask
     assert asked.calls == 20
 
 
-async def test_a_judge_that_is_under_test_itself_is_warned_of(
+async def test_a_judge_that_is_under_test_itself_is_refused_unless_the_scorer_allows_it(
     sqlite_project: Project, asked: Endpoint, judge: Endpoint
 ) -> None:
     judge.answer = lambda body: about_even_questions(body) if "response_format" in body else echo(body)
     await judged_suite(sqlite_project, asked, judge, 2)
+    same = {"provider": "compatible", "base_url": judge.base_url + "/", "model": "j"}
+    await sqlite_project.make("endpoints", "alias", same)
+    for endpoint_name in ("judge", "alias"):
+        problem = await sqlite_project.refused(candidates=[{"prompt": "ask", "endpoint": endpoint_name}])
+        assert (problem["status"], problem["errors"][0]["pointer"]) == (422, "/suite/scorers/1/args")
+        assert "'judge'" in problem["detail"]
+        assert f"c1:{endpoint_name}" in problem["detail"]
+    allowed = {**JUDGED, "args": {"rubric": "good", "self_judge": True}}
+    await sqlite_project.scorers({"use": "contains"}, allowed)
     run = await sqlite_project.run(candidates=[{"prompt": "ask", "endpoint": "judge"}])
-    assert any("good" in warning and "judge" in warning for warning in run["warnings"])
+    assert [warning for warning in run["warnings"] if "'judge'" in warning and "c1:judge" in warning]
+
+
+async def test_a_judge_with_inline_instructions_needs_no_rubric(
+    sqlite_project: Project, asked: Endpoint, judge: Endpoint
+) -> None:
+    await judged_suite(sqlite_project, asked, judge)
+    inline = {"instructions": "Question: {{ inputs.question }}\nIs it good?", "endpoint": "judge", **LABELS}
+    await sqlite_project.scorers({"use": "rubric", "name": "good", "args": inline})
+    run = await sqlite_project.run()
+    assert variant(run, "c1:model")["metrics"]["good"]["mean"] == 0.5
+
+
+async def test_a_changed_threshold_judges_nothing_again(project: Project, asked: Endpoint, judge: Endpoint) -> None:
+    await judged_suite(project, asked, judge)
+    await project.run()
+    for threshold in (0.4, 0.6):
+        await project.scorers({**JUDGED, "args": {"rubric": "good", "threshold": threshold}})
+        run = await project.run(fresh=True)
+        assert (run["judge_cost_usd"], judge.calls) == (0, 10)
+        scores = [r["scores"]["good"] for r in await project.results(run["id"])]
+        assert {(s["cached"], s["cost_usd"], s["tokens"]) for s in scores} == {(True, 0, 0)}
+        assert [s["passed"] for s in scores].count(True) == 5
+
+
+async def test_cells_with_the_same_answer_are_judged_once_though_they_end_together(
+    project: Project, asked: Endpoint, judge: Endpoint
+) -> None:
+    asked.answer = lambda _: "always the same"
+    await judged_suite(project, asked, judge, 3)
+    judge.latency_s = 0.3
+    run = await project.run(repeats=4)
+    assert (asked.calls, judge.calls) == (12, 3)
+    assert run["judge_cost_usd"] == pytest.approx(3 * (200 + 2 * 500) / 1e6)
+    scores = [r["scores"]["good"] for r in await project.results(run["id"])]
+    assert sorted(s["cached"] for s in scores) == [False] * 3 + [True] * 9
+    assert {s["status"] for s in scores} == {"ok"}
+
+
+async def test_what_a_judge_could_not_answer_is_not_remembered(
+    sqlite_project: Project, asked: Endpoint, judge: Endpoint
+) -> None:
+    judge.answer = unauthorised
+    await judged_suite(sqlite_project, asked, judge, 2)
+    await sqlite_project.run()
+    judge.answer = about_even_questions
+    await sqlite_project.scorers({**JUDGED, "args": {"rubric": "good", "threshold": 0.5}})
+    run = await sqlite_project.run()
+    assert variant(run, "c1:model")["metrics"]["good"]["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "pointer", "says"),
+    [
+        ({"instructions": "Good?", "labels": {"yes": 1, "no": 0}}, "/scorers/0/args", "`rubric` or `endpoint`"),
+        ({"instructions": "Good?", "labels": {"yes": 1}, "endpoint": "judge"}, "/scorers/0/args/labels", "fail"),
+        ({"rubric": "good", "labels": {"yes": 1}}, "/scorers/0/args/labels", "fail"),
+        ({"rubric": "good", "endpoint": "nobody"}, "/scorers/0/args/endpoint", "nobody"),
+        ({"rubric": "good", "endpoint": "judge", "endpoints": ["judge"]}, "/scorers/0/args/endpoints", "either"),
+        ({"rubric": "good", "endpoints": ["judge", "model"]}, "/scorers/0/args/endpoints", "one judge"),
+        ({"rubric": "good", "endpoints": []}, "/scorers/0/args/endpoints", "list"),
+        ({"rubric": "good", "embeddings": "judge"}, "/scorers/0/args/embeddings", "no embeddings"),
+        ({"rubric": "good", "self_judge": "yes"}, "/scorers/0/args/self_judge", "true or false"),
+        ({"rubric": "good", "tone": 1}, "/scorers/0/args/tone", "no argument"),
+    ],
+)
+async def test_a_judge_that_cannot_work_is_refused_with_the_suite(
+    sqlite_project: Project, asked: Endpoint, judge: Endpoint, args: dict[str, Any], pointer: str, says: str
+) -> None:
+    await judged_suite(sqlite_project, asked, judge, 1)
+    content = {"dataset": "questions", "endpoints": ["model"], "scorers": [{"use": "rubric", "args": args}]}
+    answer = await sqlite_project.client.post("/api/v1/suites/wrong/versions", json={"content": content})
+    problem = answer.json()
+    assert (answer.status_code, problem["errors"][0]["pointer"]) == (422, "/content" + pointer)
+    assert says in problem["errors"][0]["detail"]
