@@ -69,24 +69,28 @@ async def ask(
     schema: dict[str, Any],
     votes: int,
     read: Callable[[dict[str, Any]], Verdict],
-    sample_index: int = 0,
+    first: int = 0,
 ) -> list[Vote]:
     """Ask `votes` times at once; `read` turns a reply's object into a verdict or raises NoVerdictError.
 
-    Votes are draws of their own: vote i of judgement `sample_index` is draw `sample_index * votes + i`.
+    Votes are draws of their own, numbered from `first`.
     """
 
     async def one(number: int) -> Vote:
         try:
-            reply = await judge.ask(messages, schema, sample_index=sample_index * votes + number)
+            return vote(await judge.ask(messages, schema, sample_index=number), read)
         except JudgeUnavailableError as exc:
             return Vote(None, str(exc) or type(exc).__name__, reached=False)
-        try:
-            return Vote(read(read_object(reply)))
-        except NoVerdictError as exc:
-            return Vote(None, str(exc))
 
-    return list(await asyncio.gather(*(one(number) for number in range(votes))))
+    return list(await asyncio.gather(*(one(first + number) for number in range(votes))))
+
+
+def vote(reply: JudgeReply, read: Callable[[dict[str, Any]], Verdict]) -> Vote:
+    """What one reply says."""
+    try:
+        return Vote(read(read_object(reply)))
+    except NoVerdictError as exc:
+        return Vote(None, str(exc))
 
 
 def combine(votes: Sequence[Vote], scored: Callable[[float, str, str | None, dict[str, Any]], Score]) -> Score:
