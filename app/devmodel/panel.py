@@ -55,7 +55,7 @@ def _verdict(blocks: Mapping[str, str], outside: str, labels: list[Any], model: 
 
 def _preferred(blocks: Mapping[str, str], outside: str, labels: list[Any], model: str) -> dict[str, Any]:
     """The number of the answer with the best support, or a tie."""
-    found = sections(outside) | blocks
+    found = {**sections(outside), **blocks}
     parts = {name: found.get(name, "").strip() for name in ("reference", "context", "question")}
     qualities = {
         name.removeprefix("answer "): judge(Case(answer=text.strip(), instructions=outside, **parts), model).quality

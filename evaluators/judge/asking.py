@@ -9,7 +9,7 @@ import msgspec
 
 from evaluators.contract import Sample, Score
 from evaluators.judge.fence import Fence
-from evaluators.judge.verdicts import NoVerdictError, read_object
+from evaluators.judge.verdicts import NoVerdictError, quoted, read_object
 from evaluators.judging import Judge, JudgeScorer, Models
 from evaluators.text import without_surrogates
 
@@ -158,7 +158,7 @@ def read_choice(reply: Any, labels: Sequence[str], field: str = "verdict") -> tu
         raise NoVerdictError(f"its reply has no {field}")
     label = reply[field]
     if not isinstance(label, str) or label not in labels:
-        raise NoVerdictError(f"{field} {label!r} is not one of {', '.join(map(repr, labels))}")
+        raise NoVerdictError(f"{field} {quoted(label)} is not one of {', '.join(map(repr, labels))}")
     return label, reason
 
 

@@ -29,7 +29,8 @@ class Comparing(CaseJudge, frozen=True):
 
     @property
     def reads(self) -> frozenset[str]:
-        return template.needs_of(self.instructions) | {self.compares_with, "inputs", "judge"}
+        shown = template.needs_of(self.instructions) if self.instructions else {"inputs"}
+        return frozenset(shown | {self.compares_with, "judge"})
 
     @property
     def requires(self) -> frozenset[str]:

@@ -33,12 +33,14 @@ class Factuality(CaseJudge, frozen=True):
     needs = frozenset({"reference", "inputs", "judge"})
     example = {"scores": {"A": 0.5}}
 
-    scores: dict[Literal["A", "B", "C", "D", "E"], float] = {}
+    scores: dict[str, float] = {}
     profile: Literal["promptfoo"] | None = None
 
     def check(self) -> None:
         super().check()
         for letter, score in self.scores.items():
+            if letter not in _SCORES:
+                raise ScorerConfigError(f"{letter!r} is not one of the letters A to E", "/args/scores")
             if not 0 <= score <= 1:
                 raise ScorerConfigError(
                     f"{letter} scores {score:g}; scores lie between 0 and 1", f"/args/scores/{letter}"
@@ -47,9 +49,7 @@ class Factuality(CaseJudge, frozen=True):
             raise ScorerConfigError("with fewer than two different scores nothing can fail", "/args/scores")
 
     def _table(self) -> dict[str, float]:
-        table = dict(_PROMPTFOO if self.profile else _SCORES)
-        table.update(self.scores.items())
-        return table
+        return {**(_PROMPTFOO if self.profile else _SCORES), **self.scores}
 
     async def decide(self, sample: Sample, models: Models, sample_index: int) -> Score:
         blocks = {"question": self.asked(sample), "reference": reference_of(sample), "answer": sample.output}

@@ -127,20 +127,18 @@ class GEval(JudgeScorer, frozen=True):
             raise NoVerdictError("its reply has no reason")
         if isinstance(verdict, bool) or not isinstance(verdict, int | float) or verdict not in self._numbers():
             low, high = int(self.scale.low), int(self.scale.high)
-            raise NoVerdictError(f"verdict {verdict!r} is not a whole number from {low} to {high}")
+            raise NoVerdictError(f"verdict {verdicts.quoted(verdict)} is not a whole number from {low} to {high}")
         return Verdict(f"{verdict:g}", self._unit(verdict), reason)
 
     def _unit(self, score: float) -> float:
         return (score - self.scale.low) / (self.scale.high - self.scale.low)
 
     def _weighted(self, verdict: Verdict, logprobs: Sequence[TokenLogprob] | None) -> float | None:
-        """The expected score at the token that is the verdict, the last such in the reply; None where there is none."""
-        for token in reversed(logprobs or []):
-            if token.token.strip() == verdict.label:
-                found = {token.token: token.logprob, **token.top}
-                break
-        else:
+        """The expected score at the token that is the verdict, the reply's last word; None when that is no token alone."""
+        token = next((each for each in reversed(logprobs or []) if any(sign.isalnum() for sign in each.token)), None)
+        if token is None or token.token.strip() != verdict.label:
             return None
+        found = {token.token: token.logprob, **token.top}
         weights: dict[int, float] = {}
         allowed = {str(number): number for number in self._numbers()}
         for text, logprob in found.items():

@@ -181,14 +181,16 @@ class Rubric(JudgeScorer, frozen=True):
         if self.labels is not None:
             if not isinstance(verdict, str) or verdict not in self.labels:
                 known = ", ".join(map(repr, self._ordered_labels()))
-                raise NoVerdictError(f"verdict {verdict!r} is not one of {known}")
+                raise NoVerdictError(f"verdict {verdicts.quoted(verdict)} is not one of {known}")
             return self.labels[verdict]
         scale, steps = self._scale(), self._steps()
         if isinstance(verdict, bool) or not isinstance(verdict, int | float):
-            raise NoVerdictError(f"verdict {verdict!r} is not a number")
+            raise NoVerdictError(f"verdict {verdicts.quoted(verdict)} is not a number")
         if not scale.low <= verdict <= scale.high or (steps is not None and verdict not in steps):
             whole = "a whole number " if steps is not None else ""
-            raise NoVerdictError(f"verdict {verdict!r} is not {whole}from {scale.low:g} to {scale.high:g}")
+            raise NoVerdictError(
+                f"verdict {verdicts.quoted(verdict)} is not {whole}from {scale.low:g} to {scale.high:g}"
+            )
         return (verdict - scale.low) / (scale.high - scale.low)
 
 

@@ -10,7 +10,9 @@ import msgspec
 
 from evaluators.contract import Score
 from evaluators.judging import Judge, JudgeReply, JudgeUnavailableError
-from evaluators.text import clip
+from evaluators.text import clip, without_surrogates
+
+_QUOTED = 80
 
 _STOPPED = {
     "length": "its reply was cut off at the token limit",
@@ -49,11 +51,21 @@ def read_object(reply: JudgeReply) -> dict[str, Any]:
         text = text.removeprefix("```").removeprefix("json").removesuffix("```").strip()
     try:
         value = json.loads(text, object_pairs_hook=_without_repeats)
+        # Escapes can spell lone surrogates, which nothing could store.
+        value = (
+            json.loads(without_surrogates(json.dumps(value, ensure_ascii=False))) if "\\ud" in text.lower() else value
+        )
     except (ValueError, RecursionError) as exc:
         raise NoVerdictError(f"its reply is not one JSON value ({exc}): {clip(text)}") from exc
     if not isinstance(value, dict):
         raise NoVerdictError(f"its reply is not a JSON object: {clip(text)}")
     return value
+
+
+def quoted(value: Any) -> str:
+    """What a judge gave in place of a verdict, cut for an explanation."""
+    shown = repr(value)
+    return shown if len(shown) <= _QUOTED else shown[:_QUOTED] + "…"
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,10 +1,15 @@
 """Whatever goes wrong with a judge, no judge scorer turns it into a value."""
 
+import itertools
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evaluators.contract import Chunk, Sample, Score
 from evaluators.judging import JudgeReply, JudgeScorer, JudgeUnavailableError, Models
@@ -12,7 +17,6 @@ from evaluators.registry import build, describe, names
 from tests.evaluators.judges import Call, HashEmbedder, ScriptedJudge, instance, unreachable
 
 JUDGES = [name for name in names() if describe(name).kind == "judge"]
-CHOOSES = [name for name in JUDGES if name != "answer_relevance"]
 
 SAMPLE = Sample(
     output="The sky is blue.",
@@ -63,6 +67,7 @@ BAD_REPLIES: dict[str, Callable[[Call], Any]] = {
     "a filtered reply": lambda call: JudgeReply(text=json.dumps(instance(call.schema)), finish_reason="content_filter"),
     "a cut reply": lambda call: JudgeReply(text=json.dumps(instance(call.schema)), finish_reason="length"),
     "a surrogate": lambda call: "\ud800",
+    "an escaped surrogate": lambda call: '{"reason": "\\ud800", "verdict": "\\uD800"}',
 }
 
 
@@ -70,34 +75,60 @@ def test_all_judges_are_tried() -> None:
     assert len(JUDGES) >= 19
 
 
-@pytest.mark.parametrize("reply", BAD_REPLIES.values(), ids=list(BAD_REPLIES))
 @pytest.mark.parametrize("name", JUDGES)
-async def test_a_reply_without_a_verdict_is_unscored_and_says_why(name: str, reply: Callable[[Call], Any]) -> None:
-    score = await judged(name, reply)
-    assert (score.status, score.value, score.passed) == ("unscored", None, None), score
-    assert score.explanation
+async def test_a_reply_without_a_verdict_is_unscored_and_says_why(name: str) -> None:
+    for reply in BAD_REPLIES.values():
+        score = await judged(name, reply)
+        assert (score.status, score.value, score.passed) == ("unscored", None, None), score
+        assert re.search("the judge (gave no verdict|wrote no steps)", score.explanation)
 
 
-@pytest.mark.parametrize(
-    "label", ["banana", "", None, 7.5, -1, 1e300, float("nan"), True, [], {"label": "yes"}], ids=repr
+@pytest.mark.parametrize("name", JUDGES)
+async def test_a_verdict_that_was_not_offered_is_unscored(name: str) -> None:
+    for label in ("banana", "", None, 7.5, -1, 1e300, float("nan"), True, [], {"label": "yes"}, "x" * 1_000_000):
+
+        def script(call: Call, label: Any = label) -> Any:
+            wrong = instance(call.schema, "no label" if label is None else label)
+            return json.dumps(wrong).replace('"no label"', "null")
+
+        score = await judged(name, script)
+        assert (score.status, score.value) == ("unscored", None), score
+        assert "the judge gave no verdict" in score.explanation
+        assert len(score.explanation) < 1000
+
+
+@pytest.mark.parametrize("name", JUDGES)
+async def test_a_judge_that_cannot_be_asked_is_an_error_and_never_a_value(name: str) -> None:
+    for problem in ("connection refused", "timed out after 60 s", "429: too many requests", ""):
+        score = await judged(name, lambda call, problem=problem: JudgeUnavailableError(problem))
+        assert (score.status, score.value, score.passed) == ("error", None, None)
+        assert "could not be asked" in score.explanation
+        assert problem in score.explanation
+    for defect in (TimeoutError("late"), KeyError("choices")):
+        score = await judged(name, lambda call, defect=defect: defect)
+        assert (score.status, score.value) == ("error", None)
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["yes", "1", "A"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["reason", "verdict", "claims", "steps", "1", "2", "question"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
 )
+
+
 @pytest.mark.parametrize("name", JUDGES)
-async def test_a_verdict_that_was_not_offered_is_unscored(name: str, label: Any) -> None:
-    def script(call: Call) -> Any:
-        wrong = instance(call.schema, "no label" if label is None else label)
-        return json.dumps(wrong).replace('"no label"', "null")
-
-    score = await judged(name, script)
-    assert (score.status, score.value) == ("unscored", None), score
-    assert "the judge" in score.explanation or "jurors" in score.explanation
-
-
-@pytest.mark.parametrize("problem", ["connection refused", "timed out after 60 s", "429: too many requests", ""])
-@pytest.mark.parametrize("name", JUDGES)
-async def test_a_judge_that_cannot_be_asked_is_an_error_and_never_a_value(name: str, problem: str) -> None:
-    score = await judged(name, lambda call: JudgeUnavailableError(problem))
-    assert (score.status, score.value, score.passed) == ("error", None, None)
-    assert problem in score.explanation
+@settings(max_examples=15, deadline=None)
+@given(replies=st.lists(ANY_JSON | st.text(max_size=20), min_size=1, max_size=4))
+async def test_whatever_a_judge_says_the_score_is_in_range_or_has_a_reason(name: str, replies: list[Any]) -> None:
+    said = itertools.cycle(replies)
+    score = await judged(name, lambda call: next(said))
+    assert score.status in ("ok", "unscored", "skipped"), score
+    assert msgspec.json.encode(score)
 
 
 @pytest.mark.parametrize("name", JUDGES)
@@ -134,19 +165,12 @@ async def test_valid_replies_are_scored_with_their_cost(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", JUDGES)
-@pytest.mark.parametrize(
-    "output", ["", " \n", "\ud800", "😀" * 1000, "فارسی 漢字 e\u0301", "x" * 1_000_000], ids=range(6)
-)
-async def test_any_output_is_judged_or_has_a_reason(name: str, output: str) -> None:
-    score = await judged(
-        name, lambda call: instance(call.schema), SAMPLE.__class__(**{**fields(SAMPLE), "output": output})
-    )
-    assert score.status in ("ok", "unscored")
-    assert score.explanation
-
-
-def fields(sample: Sample) -> dict[str, Any]:
-    return {name: getattr(sample, name) for name in sample.__struct_fields__}
+async def test_any_output_is_judged_or_has_a_reason(name: str) -> None:
+    for output in ("", " \n", "\ud800", "😀" * 1000, "فارسی 漢字 e\u0301", "x" * 1_000_000):
+        sample = msgspec.structs.replace(SAMPLE, output=output)
+        score = await judged(name, lambda call: instance(call.schema), sample)
+        assert score.status in ("ok", "unscored")
+        assert score.explanation
 
 
 @pytest.mark.parametrize("name", JUDGES)
