@@ -1,10 +1,10 @@
 """Arguments of calls against those expected."""
 
-import msgspec
 from typing import Any, Literal
 
 from evaluators import jsondata
 from evaluators.contract import Sample, Score
+from evaluators.lookup import value_at
 from evaluators.tools.calls import Call, CaseError, ExpectationScorer, call_of, expected_name, is_plain, same_name
 
 
@@ -24,10 +24,11 @@ class ArgumentMatch(ExpectationScorer, frozen=True):
     example = {"mode": "partial", "ignore": ["request_id"]}
 
     mode: Literal["exact", "partial"] = "exact"
-    ignore: frozenset[str] = frozenset()
+    ignore: tuple[str, ...] = ()
 
     def lacking(self, sample: Sample) -> str | None:
-        return super().lacking(sample) or (None if self.expected_entries(sample) else f"{self.name}: no call is expected")
+        reason = super().lacking(sample)
+        return f"{self.name}: no call is expected" if reason is None and value_at(sample, self.expected) == [] else reason
 
     def judge_calls(self, calls: list[Call], sample: Sample) -> Score:
         expected = [_expected(entry) for entry in self.expected_entries(sample)]
@@ -60,33 +61,27 @@ def _expected(entry: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _most_met(fitting: list[list[int]]) -> list[int | None]:
-    """For each expected call the call that answers for it, such that the most are met.
-
-    The same arguments fit the same calls when nothing is partial, so that the first free call is right most of the time;
-    where it is taken, its holder is asked to take another one (Kuhn's augmenting paths, without recursion).
-    """
-    holder = dict[int, int]()
+    """For each expected call the call that answers for it, such that the most are met (Kuhn's augmenting paths)."""
+    holder, holds = dict[int, int](), dict[int, int]()
     for start in range(len(fitting)):
-        came_from = dict[int, int]()  # the call, and the expected one that asks for it
-        queue = [start]
-        free = None
-        for asking in queue:
-            for place in fitting[asking]:
-                if place in came_from:
-                    continue
-                came_from[place] = asking
-                if place not in holder:
-                    free = place
-                    break
-                queue.append(holder[place])
-            if free is not None:
-                break
+        free, came_from = _path(start, fitting, holder)
         while free is not None:
             asking = came_from[free]
-            before = next((place for place, who in holder.items() if who == asking), None)
-            holder[free] = asking
-            if before is not None:
-                del holder[before]
-                holder[free] = asking
-            free = before if asking != start else None
-    return [next((place for place, who in holder.items() if who == number), None) for number in range(len(fitting))]
+            before = holds.get(asking)
+            holder[free], holds[asking] = asking, free
+            free = before
+    return [holds.get(number) for number in range(len(fitting))]
+
+
+def _path(start: int, fitting: list[list[int]], holder: dict[int, int]) -> tuple[int | None, dict[int, int]]:
+    """The nearest call that nobody holds, and for each call on the way who asks for it."""
+    came_from = dict[int, int]()
+    queue = [start]
+    for asking in queue:
+        for place in fitting[asking]:
+            if place not in came_from:
+                came_from[place] = asking
+                if place not in holder:
+                    return place, came_from
+                queue.append(holder[place])
+    return None, came_from
