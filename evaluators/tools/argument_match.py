@@ -28,18 +28,26 @@ class ArgumentMatch(ExpectationScorer, frozen=True):
 
     def lacking(self, sample: Sample) -> str | None:
         reason = super().lacking(sample)
-        return f"{self.name}: no call is expected" if reason is None and value_at(sample, self.expected) == [] else reason
+        return (
+            f"{self.name}: no call is expected" if reason is None and value_at(sample, self.expected) == [] else reason
+        )
 
     def judge_calls(self, calls: list[Call], sample: Sample) -> Score:
         expected = [_expected(entry) for entry in self.expected_entries(sample)]
         fitting = [
-            [place for place, call in enumerate(calls) if same_name(call.name) == same_name(name) and self._fits(call, wanted)]
+            [
+                place
+                for place, call in enumerate(calls)
+                if same_name(call.name) == same_name(name) and self._fits(call, wanted)
+            ]
             for name, wanted in expected
         ]
         met = _most_met(fitting)
         unmet = [name for (name, _), place in zip(expected, met, strict=True) if place is None]
         explanation = f"{len(expected) - len(unmet)} of {len(expected)} expected calls have the expected arguments"
-        return self.scored(1 - len(unmet) / len(expected), explanation, evidence={"unmet": unmet[:20]} if unmet else None)
+        return self.scored(
+            1 - len(unmet) / len(expected), explanation, evidence={"unmet": unmet[:20]} if unmet else None
+        )
 
     def _fits(self, call: Call, wanted: dict[str, Any]) -> bool:
         if call.arguments is None:

@@ -85,7 +85,9 @@ def _argument(value: Any, accepted: list[Any], schema: Any) -> str | None:
         return None if value in accepted else "value"
     if expected is dict:
         return _object(value, accepted)
-    if expected is list and (element is dict or (element is None and value and all(isinstance(v, dict) for v in value))):
+    if expected is list and (
+        element is dict or (element is None and value and all(isinstance(v, dict) for v in value))
+    ):
         return _objects(value, accepted)
     if expected is str:
         return None if plain(value) in [plain(each) for each in accepted if isinstance(each, str)] else "value"
@@ -102,8 +104,9 @@ def _type(value: Any, accepted: list[Any], expected: type, element: type | None)
     """
     others = [type(each) for each in accepted if each != ""]
     if type(value) is expected:
+        parts: list[Any] = value if isinstance(value, list) else []
         if element is None or any(
-            not isinstance(each, list) or not any(_type(part, each, element, None)[0] for part in value)
+            not isinstance(each, list) or not any(_type(part, each, element, None)[0] for part in parts)
             for each in accepted
         ):
             return False, bool(others) and others[0] is not expected
@@ -131,7 +134,9 @@ def _same_object(value: dict[str, Any], accepted: dict[str, Any]) -> bool:
             plain(right) if isinstance(right, str) else right for right in rights
         ]:
             return False
-    return all(key in value or "" in (rights if isinstance(rights, list) else [rights]) for key, rights in accepted.items())
+    return all(
+        key in value or "" in (rights if isinstance(rights, list) else [rights]) for key, rights in accepted.items()
+    )
 
 
 def _objects(value: list[Any], accepted: list[Any]) -> str | None:
@@ -140,6 +145,8 @@ def _objects(value: list[Any], accepted: list[Any]) -> str | None:
         rights = [] if isinstance(each, str) and not each else each
         if not isinstance(rights, list) or len(rights) != len(value):
             continue
-        if all(isinstance(part, dict) and _object(part, [right]) is None for part, right in zip(value, rights, strict=True)):
+        if all(
+            isinstance(part, dict) and _object(part, [right]) is None for part, right in zip(value, rights, strict=True)
+        ):
             return None
     return "value"

@@ -29,7 +29,9 @@ class StepCount(CallScorer, frozen=True):
         super().check()
         if self.count == "turns" and (self.source != "trajectory" or self.tool is not None):
             field = "tool" if self.tool is not None else "source"
-            raise ScorerConfigError("turns are the assistant's messages in the trajectory, whatever they call", f"/args/{field}")
+            raise ScorerConfigError(
+                "turns are the assistant's messages in the trajectory, whatever they call", f"/args/{field}"
+            )
         for name, bound in (("min", self.at_least), ("max", self.at_most)):
             if bound is not None and bound < 0:
                 raise ScorerConfigError(f"{name} must not be negative", f"/args/{name}")

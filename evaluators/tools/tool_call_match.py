@@ -64,7 +64,9 @@ class ToolCallMatch(ExpectationScorer, frozen=True):
             if fitting is None:
                 return self.scored(0.0, f"no call fits {name}: {reason}", evidence={"reason": reason, "expected": name})
             del left[fitting]
-        return self.scored(1.0, f"all {len(expected)} expected calls were made" if expected else "no call was to be made")
+        return self.scored(
+            1.0, f"all {len(expected)} expected calls were made" if expected else "no call was to be made"
+        )
 
 
 def _first_fitting(

@@ -28,5 +28,8 @@ class ToolNameF1(ExpectationScorer, frozen=True):
         total = made.total() + expected.total()
         common = (made & expected).total()
         explanation = f"{common} names in common: {made.total()} called, {expected.total()} expected"
-        evidence = {"missing": sorted((expected - made).elements())[:20], "extra": sorted((made - expected).elements())[:20]}
+        evidence = {
+            "missing": sorted((expected - made).elements())[:20],
+            "extra": sorted((made - expected).elements())[:20],
+        }
         return self.scored(2 * common / total if total else 1.0, explanation, evidence=evidence)
