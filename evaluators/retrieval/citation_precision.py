@@ -23,11 +23,11 @@ class CitationPrecision(CitationScorer, frozen=True):
             everything = [place for places in each.places for place in places]
             together = sources.support(each.words, everything)
             for number, (marker, places) in enumerate(zip(each.markers, each.places, strict=True)):
-                total += 1
                 others = [place for other, own in enumerate(each.places) if other != number for place in own]
-                alone = sources.support(each.words, places)
-                if not (places and together and (alone or not sources.support(each.words, others))):
+                needed = together and not sources.support(each.words, others)
+                if not places or not (needed or (together and sources.support(each.words, places))):
                     wrong.append(marker)
+            total += len(each.markers)
         if not total:
             return Score.skipped(f"{self.name}: the answer cites nothing")
         explanation = f"{total - len(wrong)} of {total} citations name a chunk that supports their sentence"

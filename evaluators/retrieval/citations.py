@@ -12,7 +12,9 @@ _BRACKET = re.compile(r"\[([^\[\]\n]{1,80})\]")
 _SEPARATOR = re.compile(r"[,;]")
 _PIECE = re.compile(r"#\d+$")
 _CLAIM = 3  # words; what is shorter is a heading, a greeting, or "Dr."
-_MOST_CHECKS = 20_000
+_MOST_SENTENCES = 20_000
+_MOST_BRACKETS = 20_000
+_MOST_CITATIONS = 500
 
 
 class Cited(NamedTuple):
@@ -47,28 +49,33 @@ class CitationScorer(Scorer, frozen=True):
             )
 
     def measure(self, sample: Sample) -> Score:
-        cited = list(self.cited(sample))
-        if sum(map(len, (each.markers for each in cited))) > _MOST_CHECKS:
-            return Score.error(f"{self.name} checks at most {_MOST_CHECKS:,} citations")
+        parts = sentences(sample.output)
+        if len(parts) > _MOST_SENTENCES:
+            return Score.error(f"{self.name} reads at most {_MOST_SENTENCES:,} sentences, and there are {len(parts):,}")
+        brackets = sample.output.count("[")
+        cited = list(self.cited(parts, sample)) if brackets <= _MOST_BRACKETS else []
+        if brackets > _MOST_BRACKETS or sum(len(each.markers) for each in cited) > _MOST_CITATIONS:
+            return Score.error(f"{self.name} checks at most {_MOST_CITATIONS} citations, and there are more")
         return self.judge(cited, Sources(sample, self.bound))
 
     def judge(self, cited: list[Cited], sources: "Sources") -> Score:
         """The score of these sentences. Written by each scorer."""
         raise NotImplementedError
 
-    def cited(self, sample: Sample) -> Iterator[Cited]:
+    def cited(self, parts: list[str], sample: Sample) -> Iterator[Cited]:
+        """What each sentence cites of the sample's chunks."""
         known = self._known(sample)
-        for sentence in sentences(sample.output):
+        for sentence in parts:
             markers, places = list[str](), list[list[int]]()
             for match in _BRACKET.finditer(sentence):
-                parts = [part.strip().removeprefix("^") for part in _SEPARATOR.split(match[1])]
-                if any(part in known or self._is_number(part) for part in parts):
-                    markers += parts
-                    places += [known.get(part, []) for part in parts]
+                names = [name.strip().removeprefix("^") for name in _SEPARATOR.split(match[1])]
+                if any(name in known or self._is_number(name) for name in names):
+                    markers += names
+                    places += [known.get(name, []) for name in names]
             yield Cited(words(_BRACKET.sub(" ", sentence) if markers else sentence), markers, places)
 
-    def _is_number(self, part: str) -> bool:
-        return self.markers != "id" and part.isdecimal()
+    def _is_number(self, name: str) -> bool:
+        return self.markers != "id" and name.isdecimal()
 
     def _known(self, sample: Sample) -> dict[str, list[int]]:
         """The chunks' places by what cites them."""
@@ -98,10 +105,7 @@ class Sources:
 
     def support(self, sentence: list[str], places: list[int]) -> bool:
         """Whether the chunks together have enough of the sentence's words."""
-        if not places:
-            return False
-        together = frozenset[str]().union(*map(self._words, places)) if len(places) > 1 else self._words(places[0])
-        return share(sentence, together) >= self._bound
+        return share(sentence, frozenset[str]().union(*map(self._words, set(places)))) >= self._bound
 
 
 def is_claim(cited: Cited) -> bool:

@@ -35,6 +35,7 @@ _JOINING = frozenset(
     ]
 )
 _MOST = 200
+_LONGEST = 100_000
 
 
 class ContextEntityRecall(Scorer, frozen=True):
@@ -69,6 +70,8 @@ class ContextEntityRecall(Scorer, frozen=True):
     def measure(self, sample: Sample) -> Score:
         source = "\n".join(sources_of(sample, self.against))
         if self.entities is None:
+            if any(len(text) > _LONGEST for text in texts(sample.references)):
+                return Score.error(f"{self.name} reads references of at most {_LONGEST:,} characters")
             lists = [entities_of(text, source) for text in texts(sample.references)]
         else:
             given = value_at(sample, self.entities)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -35,6 +35,7 @@ def value(use: str, sample: Sample, **args: Any) -> float | None:
     return build(use, args).score(sample).value
 
 
+@settings(deadline=None)
 @given(NAMES, NAMES)
 def test_name_f1_is_the_f1_of_sets_or_of_counted_names(made: list[str], expected: list[str]) -> None:
     sample = Sample(output="", tool_calls=calls(*made), reference=expected)
@@ -48,6 +49,7 @@ def test_name_f1_is_the_f1_of_sets_or_of_counted_names(made: list[str], expected
         assert as_set == 1
 
 
+@settings(deadline=None)
 @given(NAMES, NAMES)
 def test_each_order_implies_the_next_looser_one(made: list[str], expected: list[str]) -> None:
     sample = Sample(output="", trajectory=trajectory(*made), reference=expected)
@@ -79,9 +81,9 @@ def test_each_call_answers_for_one_expected_call_such_that_the_most_are_met() ->
     expected = [{"name": "f", "arguments": {}}, {"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]
     # The first call fits both expected ones, the second only the first.
     made = [*calls("f", x=1), *calls("f", x=2), *calls("h")]
-    assert value("argument_match", Sample(output="", tool_calls=made, reference=expected), mode="partial") == pytest.approx(
-        2 / 3
-    )
+    assert value(
+        "argument_match", Sample(output="", tool_calls=made, reference=expected), mode="partial"
+    ) == pytest.approx(2 / 3)
     assert value("argument_match", Sample(output="", tool_calls=made, reference=[])) is None
     assert value("argument_match", Sample(output="", tool_calls=None, reference=expected)) == 0
 
