@@ -1,5 +1,6 @@
 """How far a text is supported, word for word, by the sources that it should rest on."""
 
+import functools
 import itertools
 import re
 import unicodedata
@@ -15,9 +16,8 @@ Against = Literal["context", "chunks"]
 SUPPORTED = 0.75
 
 _SYMBOLS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # scripts written without spaces
-_WORD = re.compile(rf"[{_SYMBOLS}]+|[^\W_{_SYMBOLS}]+")
+_ASCII_WORD = re.compile("[a-z0-9]+")
 _MARKER = re.compile(r"\[\^?\d{1,3}(?:[,;]\s?\d{1,3}){0,20}\]")
-_SYMBOL = re.compile(f"[{_SYMBOLS}]")
 _STEM = 6
 _FUNCTION_WORD = 0.5
 _FUNCTION_TEXT = (
@@ -36,18 +36,32 @@ _END = re.compile(
 )
 
 
+@functools.cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Words and symbols; compiled when first wanted, for ranges this wide take the compiler milliseconds."""
+    return re.compile(rf"[{_SYMBOLS}]+|[^\W_{_SYMBOLS}]+"), re.compile(f"[{_SYMBOLS}]")
+
+
 def words(text: str) -> list[str]:
     """The words to compare by: lower case, cut to six letters (numbers are not cut), two characters each in Chinese and Japanese.
 
     Six letters stand for a stem in languages that inflect at the end: "crayon" and "crayons" are the same word.
     """
-    found = list[str]()
-    for run in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
-        if run[0] >= "\u3040" and _SYMBOL.match(run):
+    if text.isascii():
+        return [_stem(run) for run in _ASCII_WORD.findall(text.lower())]
+    found, (word, symbol) = list[str](), _patterns()
+    for run in word.findall(unicodedata.normalize("NFKC", text).casefold()):
+        if run[0] >= "\u3040" and symbol.match(run):
             found += [run[i : i + 2] for i in range(len(run) - 1)] if len(run) > 1 else [run]
         else:
-            found.append(run if any(map(str.isdecimal, run)) else run[:_STEM])
+            found.append(_stem(run))
     return found
+
+
+def _stem(word: str) -> str:
+    if len(word) <= _STEM:
+        return word
+    return word[:_STEM] if word.isalpha() or not any(map(str.isdecimal, word)) else word
 
 
 _FUNCTION_STEMS = frozenset(word[:_STEM] for word in FUNCTION_WORDS)
