@@ -22,7 +22,8 @@ class QuotedSpans(Scorer, frozen=True):
     spaces: characters) are taken for names or irony and not looked at. Case, kinds of quotes and blanks do not matter, nor
     does punctuation at the end; around an ellipsis each part must be there. Sources: what was put into the prompt
     (`against: context`) or the retrieved chunks. No quotation: skipped, for nothing was claimed to be verbatim. Sources
-    without text: 0. Range [0, 1], higher is better. Source: Ragas `QuotedSpansAlignment`, which gives 0 without quotations.
+    without text: 0. Range [0, 1], higher is better. Source: Ragas 0.4 `QuotedSpansAlignment`, which gives 1
+    without quotations.
     """
 
     name = "quoted_spans"

@@ -5,7 +5,8 @@ from typing import Any, Literal
 from evaluators import jsondata
 from evaluators.contract import Sample, Score
 from evaluators.lookup import value_at
-from evaluators.tools.calls import Call, CaseError, ExpectationScorer, call_of, expected_name, is_plain, same_name
+from evaluators.tools.calls import CaseError, ExpectationScorer, call_of, expected_name, is_plain, same_name
+from evaluators.tools.written import Call
 
 
 class ArgumentMatch(ExpectationScorer, frozen=True):
@@ -17,7 +18,8 @@ class ArgumentMatch(ExpectationScorer, frozen=True):
     nobody expected do not count here (see tool_name_f1); a call whose arguments are no JSON object meets nothing. The
     case expects `{name, arguments}`, at the path `expected`. No call where some are expected is 0; where none is expected
     the sample is skipped. Range [0, 1], higher is better.
-    Source: promptfoo 0.123 `trajectory:tool-args-match`; Ragas 0.3 `ToolCallAccuracy` without its order.
+    The evidence has precision (of the calls made), recall (the value) and F1. Source: promptfoo 0.123
+    `trajectory:tool-args-match`; the F1 is that of Ragas 0.4 `ToolCallF1` where no call is made twice.
     """
 
     name = "argument_match"
@@ -44,10 +46,15 @@ class ArgumentMatch(ExpectationScorer, frozen=True):
         ]
         met = _most_met(fitting)
         unmet = [name for (name, _), place in zip(expected, met, strict=True) if place is None]
-        explanation = f"{len(expected) - len(unmet)} of {len(expected)} expected calls have the expected arguments"
-        return self.scored(
-            1 - len(unmet) / len(expected), explanation, evidence={"unmet": unmet[:20]} if unmet else None
-        )
+        count = len(expected) - len(unmet)
+        evidence = {
+            "precision": count / len(calls) if calls else 0.0,
+            "recall": count / len(expected),
+            "f1": 2 * count / (len(calls) + len(expected)),
+            "unmet": unmet[:20],
+        }
+        explanation = f"{count} of {len(expected)} expected calls were made with the expected arguments"
+        return self.scored(count / len(expected), explanation, evidence=evidence)
 
     def _fits(self, call: Call, wanted: dict[str, Any]) -> bool:
         if call.arguments is None:

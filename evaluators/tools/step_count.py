@@ -5,7 +5,8 @@ from typing import Literal
 import msgspec
 
 from evaluators.contract import Sample, Score, ScorerConfigError, ValueRange
-from evaluators.tools.calls import Call, CallScorer, Source, same_name
+from evaluators.tools.calls import CallScorer, Source, same_name
+from evaluators.tools.written import Call
 
 
 class StepCount(CallScorer, frozen=True):

@@ -6,7 +6,6 @@ from evaluators.contract import Sample, Score
 from evaluators.lookup import check_path, value_at
 from evaluators.tools.bfcl import as_accepted, difference
 from evaluators.tools.calls import (
-    Call,
     CaseError,
     ExpectationScorer,
     Function,
@@ -16,6 +15,7 @@ from evaluators.tools.calls import (
     is_plain,
     same_name,
 )
+from evaluators.tools.written import Call
 
 
 class ToolCallMatch(ExpectationScorer, frozen=True):

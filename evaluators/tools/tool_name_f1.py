@@ -3,7 +3,8 @@
 from collections import Counter
 
 from evaluators.contract import Sample, Score
-from evaluators.tools.calls import Call, ExpectationScorer, expected_name, same_name
+from evaluators.tools.calls import ExpectationScorer, expected_name, same_name
+from evaluators.tools.written import Call
 
 
 class ToolNameF1(ExpectationScorer, frozen=True):
@@ -12,7 +13,8 @@ class ToolNameF1(ExpectationScorer, frozen=True):
     Calls of one tool count as often as they are made; with `repeats: false` each name counts once, as in promptfoo's
     `tool-call-f1`. Names are equal with `.` or `_`; arguments do not matter. The case expects names, `{name, arguments}`
     or BFCL's form, at the path `expected`. 1 when none was made and none expected, 0 when only one of both is empty.
-    Range [0, 1], higher is better. Source: F1 over (multi)sets; Ragas 0.3 `ToolCallF1`, promptfoo 0.123 `tool-call-f1`.
+    Range [0, 1], higher is better. Source: promptfoo 0.123 `tool-call-f1`; Ragas 0.4 `ToolCallF1` compares arguments, too,
+    for which see argument_match.
     """
 
     name = "tool_name_f1"

@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Literal
 
 from evaluators.contract import Sample, Score
-from evaluators.tools.calls import Call, ExpectationScorer, Source, expected_name, same_name
+from evaluators.tools.calls import ExpectationScorer, Source, expected_name, same_name
+from evaluators.tools.written import Call
 
 
 class ToolOrder(ExpectationScorer, frozen=True):

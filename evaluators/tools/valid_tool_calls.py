@@ -8,7 +8,8 @@ import msgspec
 from evaluators.contract import Sample, Score
 from evaluators.jsonschemas import SchemaError, compile_schema
 from evaluators.lookup import check_path, value_at
-from evaluators.tools.calls import Call, CallScorer, CaseError, functions_of, same_name
+from evaluators.tools.calls import CallScorer, CaseError, functions_of, same_name
+from evaluators.tools.written import Call
 
 _SHOWN = 10
 

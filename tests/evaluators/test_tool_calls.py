@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators import Sample, Score, ScorerConfigError, build
-from evaluators.tools.calls import written_calls
+from evaluators.tools.written import written_calls
 
 FUNCTIONS = [
     {

@@ -84,6 +84,9 @@ def test_each_call_answers_for_one_expected_call_such_that_the_most_are_met() ->
     assert value(
         "argument_match", Sample(output="", tool_calls=made, reference=expected), mode="partial"
     ) == pytest.approx(2 / 3)
+    evidence = build("argument_match", {}).score(Sample(output="", tool_calls=made, reference=expected)).evidence
+    assert evidence is not None
+    assert (evidence["precision"], evidence["recall"], evidence["unmet"]) == (1 / 3, 1 / 3, ["f", "g"])
     assert value("argument_match", Sample(output="", tool_calls=made, reference=[])) is None
     assert value("argument_match", Sample(output="", tool_calls=None, reference=expected)) == 0
 
