@@ -102,7 +102,7 @@ def canonical(statement: "exp.Expr", dialect: str | None = None) -> bytes:
         tree.set(
             "expressions",
             [
-                each.unalias() if each.alias == each.this.name or each.alias not in used else each
+                each.unalias() if each.alias == each.unalias().name or each.alias not in used else each
                 for each in tree.expressions
             ],
         )
