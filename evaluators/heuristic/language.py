@@ -7,15 +7,14 @@ from typing import Any, Literal
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
 
 # What py3langid's model tells apart, without `zxx` for text in no language (ISO 639-1, and -3 where there is no shorter code).
-LANGUAGES = frozenset(
-    """
+_CODES = """
 ace af am an ar ary arz as az ba bcl be bg bn br bs ca crh cs cy da de dz el en eo es et eu ext fa fi fo fr
 fuv fy ga gcf gcr gd gl gom grc gu gug guw ha hbo he hi hr ht hu hy id ig is it ja jv ka kab kik kk km kn ko
 ku ky la lb lg lij ln lo lt ltg lv mg mk ml mn mr ms mt my ne nl nn no nso oc om or pa pcm pl ps pt qu ro ru
 rw sa sdh se si sk sl sn so sq sr st sv sw ta te tg th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue
 zh zu
-""".split()
-)
+"""
+LANGUAGES = frozenset(_CODES.split())
 _NONE = "zxx"  # the model's word for text in no language
 _SAME = {
     "arz": "ar",

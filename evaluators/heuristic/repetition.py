@@ -1,5 +1,6 @@
 """How much the output repeats itself."""
 
+import itertools
 from collections import Counter
 from typing import Literal
 
@@ -62,7 +63,7 @@ class Repetition(Scorer, frozen=True):
 
 def _in_a_row(items: list[str]) -> int:
     best = run = 1
-    for before, item in zip(items, items[1:], strict=False):
+    for before, item in itertools.pairwise(items):
         run = run + 1 if item == before else 1
         best = max(best, run)
     return best
