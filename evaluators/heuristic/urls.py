@@ -136,30 +136,31 @@ def _authority(rest: str) -> str:
 
 
 def _candidates(data: bytes) -> Iterator[str]:
-    yield from _groups(_MARKDOWN, data)
-    yield from _groups(_DEFINITION, data)
-    if b"=" in data:
-        for value in _groups(_ATTRIBUTE, data):
+    text = data.decode()
+    yield from _groups(_MARKDOWN, text)
+    yield from _groups(_DEFINITION, text)
+    if "=" in text:
+        for value in _groups(_ATTRIBUTE, text):
             # A srcset is several addresses, each with a size behind it.
             yield from (part.strip().split(" ")[0] for part in _DROPPED.sub("", value).split(", ") if part.strip())
-    yield from _groups(_CSS, data)
-    for match in _compiled(_WITH_SCHEME).finditer(data):
+    yield from _groups(_CSS, text)
+    for match in _with_scheme().finditer(data):
         yield _end(match[0].decode())
-    for match in _WITHOUT_SCHEME.finditer(data.decode()):
+    for match in _WITHOUT_SCHEME.finditer(text):
         name, path = match[1], match[2] or ""
         if _is_host(name, path):
             yield "//" + _end(name + path)
 
 
-def _groups(pattern: str, data: bytes) -> Iterator[str]:
-    for match in _compiled(pattern).finditer(data):
-        yield next(group for group in match.groups() if group).decode()
+def _groups(pattern: str, text: str) -> Iterator[str]:
+    for match in re.finditer(pattern, text):
+        yield next(filter(None, match.groups()))
 
 
 @functools.cache
-def _compiled(pattern: str) -> Any:
+def _with_scheme() -> Any:
     """Over bytes: re2 would count the characters before each match anew."""
-    return re2.compile(pattern.encode())
+    return re2.compile(_WITH_SCHEME.encode())
 
 
 def _end(url: str) -> str:
