@@ -65,10 +65,10 @@ class Wordlist:
         for form in dict.fromkeys((bare, latin_lookalikes(bare), latin_lookalikes(bare).translate(_LEET))):
             if form in self._words:
                 return form
-            if _REPEATED.search(form) and (listed := self._singled.get(_REPEATED.sub(r"\1", form))) is not None:
-                # `ass` is no `as`: letters may be added to a word, never taken away.
-                if _stretches(form, listed):
-                    return listed
+            # `ass` is no `as`: letters may be added to a word, never taken away.
+            listed = self._singled.get(_REPEATED.sub(r"\1", form)) if _REPEATED.search(form) else None
+            if listed is not None and _stretches(form, listed):
+                return listed
         return self._starred(word)
 
     def _starred(self, word: str) -> str | None:
@@ -81,5 +81,5 @@ class Wordlist:
 
 def _stretches(form: str, word: str) -> bool:
     """Whether `form` is `word` with letters repeated."""
-    long, short = (list((key, len(list(run))) for key, run in itertools.groupby(each)) for each in (form, word))
+    long, short = ([(key, len(list(run))) for key, run in itertools.groupby(each)] for each in (form, word))
     return len(long) == len(short) and all(a[0] == b[0] and a[1] >= b[1] for a, b in zip(long, short, strict=True))
