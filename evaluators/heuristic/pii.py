@@ -1,6 +1,7 @@
 """Whether the output holds personal data."""
 
 import functools
+import importlib
 import importlib.util
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -24,12 +25,11 @@ _PRESIDIO = {
 @functools.cache
 def _analyzer() -> Any:
     """Presidio's recognisers by pattern and check digit, over a tokenizer without a model: nothing is downloaded."""
-    import spacy
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
     from presidio_analyzer.nlp_engine import SpacyNlpEngine
 
     engine = SpacyNlpEngine()
-    engine.nlp = {"en": spacy.blank("en")}
+    engine.nlp = {"en": importlib.import_module("spacy").blank("en")}
     registry = RecognizerRegistry()
     registry.load_predefined_recognizers(languages=["en"], nlp_engine=engine)
     return AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=["en"])

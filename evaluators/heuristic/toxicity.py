@@ -10,46 +10,11 @@ from evaluators.heuristic.verdicts import FaultScorer
 from evaluators.heuristic.wordlist import Wordlist
 
 _SEVERITY = {"threat": 1.0, "insult": 0.6, "profanity": 0.3}
-_ADDRESS = frozenset(
-    [
-        "you",
-        "you're",
-        "your",
-        "yourself",
-        "u",
-        "ur",
-        "du",
-        "dich",
-        "dir",
-        "deine",
-        "dein",
-        "sie",
-        "ihr",
-        "tu",
-        "te",
-        "toi",
-        "vous",
-        "votre",
-        "ton",
-        "ta",
-        "tú",
-        "usted",
-        "eres",
-        "tus",
-        "lei",
-        "sei",
-        "tuo",
-        "tua",
-        "você",
-        "teu",
-        "he",
-        "she",
-        "they",
-        "he's",
-        "she's",
-        "they're",
-    ]
-)
+_PRONOUNS = """
+you you're your yourself u ur du dich dir deine dein sie ihr tu te toi vous votre ton ta tú usted eres tus lei sei tuo tua
+você teu he she they he's she's they're
+"""
+_ADDRESS = frozenset(_PRONOUNS.split())
 _NEAR = 4
 
 
