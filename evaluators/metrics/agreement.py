@@ -103,37 +103,104 @@ def cohen_kappa(
     sampling.check(len(a))
     if not a:
         return unknown("there is no case that both have labelled")
-    occurring: set[Any] = {*a, *b}
-    order: list[Any] = list(labels) if labels is not None else sorted(occurring)
-    if missing := sorted(map(str, occurring - set(order))):
-        raise ValueError(f"{', '.join(missing)} is none of the labels {', '.join(map(str, order))}")
-    if scores is not None and (without := [str(label) for label in order if label not in scores]):
-        raise ValueError(f"no score was given for {', '.join(without)}")
-    if len(order) > MOST_LABELS:
-        return unknown(f"{len(order)} different labels are more than the {MOST_LABELS} that kappa is for", len(a))
-    places = np.array([i if scores is None else scores[label] for i, label in enumerate(order)], dtype=np.float64)
-    distance = np.abs(places[:, None] - places[None, :])
-    if weighting == "none":
-        distance = 1 - np.eye(len(order))
-    elif weighting == "quadratic":
-        distance = distance**2
-    number = {label: i for i, label in enumerate(order)}
-    size = len(order)
-    cell = np.array([number[x] * size + number[y] for x, y in zip(a, b, strict=True)], dtype=np.int64)
-    cases = Cases(np.column_stack([cell, _weights(sampling, len(a))]), sampling.clusters)
-    spread = np.zeros((len(cases.rows), size * size))
-    spread[np.arange(len(cases.rows)), cases.rows[:, 0].astype(int)] = cases.rows[:, 1]
+    coded = _Coded({*a, *b}, weighting, scores, labels)
+    if coded.size > MOST_LABELS:
+        return unknown(f"{coded.size} different labels are more than the {MOST_LABELS} that kappa is for", len(a))
+    cases = Cases(np.column_stack([coded.cells(a, b), _weights(sampling, len(a))]), sampling.clusters)
+    spread = coded.spread(cases.rows[:, 0], cases.rows[:, 1])
+    return _bounded(
+        lambda drawn: coded.kappas(drawn @ spread), cases, sampling, coded.size**2, "both only ever gave the same label"
+    )
 
-    def kappas(drawn: "Array") -> "Array":
-        tables = (drawn @ spread).reshape(-1, size, size)
-        total = tables.sum(axis=(1, 2))
-        rows, columns = tables.sum(axis=2), tables.sum(axis=1)
-        observed = (tables * distance).sum(axis=(1, 2)) * total
-        expected = np.einsum("ri,ij,rj->r", rows, distance, columns)
+
+def kappa_difference(
+    reference: Sequence[Hashable],
+    before: Sequence[Hashable],
+    now: Sequence[Hashable],
+    *,
+    weighting: Weighting = "none",
+    scores: Mapping[Any, float] | None = None,
+    sampling: Sampling | None = None,
+) -> Estimate:
+    """Cohen's kappa of `now` with the reference minus that of `before`, on the same cases, with paired bootstrap bounds.
+
+    Arguments and errors are those of `cohen_kappa`.
+    """
+    import numpy as np
+
+    _check_paired(reference, before)
+    _check_paired(reference, now)
+    sampling = sampling or Sampling()
+    sampling.check(len(reference))
+    if not reference:
+        return unknown("there is no case that all have labelled")
+    coded = _Coded({*reference, *before, *now}, weighting, scores, None)
+    if coded.size > MOST_LABELS:
+        return unknown(f"{coded.size} different labels are more than the {MOST_LABELS} that kappa is for")
+    columns = [coded.cells(reference, before), coded.cells(reference, now), _weights(sampling, len(reference))]
+    cases = Cases(np.column_stack(columns), sampling.clusters)
+    old, new = (coded.spread(cases.rows[:, i], cases.rows[:, 2]) for i in (0, 1))
+    return _bounded(
+        lambda drawn: coded.kappas(drawn @ new) - coded.kappas(drawn @ old),
+        cases,
+        sampling,
+        coded.size**2,
+        "one of them only ever agreed on the same label",
+    )
+
+
+class _Coded:
+    """Labels as numbers, and how far apart two of them are."""
+
+    def __init__(
+        self,
+        occurring: set[Any],
+        weighting: Weighting,
+        scores: Mapping[Any, float] | None,
+        labels: Sequence[Hashable] | None,
+    ) -> None:
+        import numpy as np
+
+        order: list[Any] = list(labels) if labels is not None else sorted(occurring)
+        if missing := sorted(map(str, occurring - set(order))):
+            raise ValueError(f"{', '.join(missing)} is none of the labels {', '.join(map(str, order))}")
+        if scores is not None and (without := [str(label) for label in order if label not in scores]):
+            raise ValueError(f"no score was given for {', '.join(without)}")
+        self.size = len(order)
+        self._number = {label: i for i, label in enumerate(order)}
+        places = np.array([i if scores is None else scores[label] for i, label in enumerate(order)], dtype=np.float64)
+        distance = np.abs(places[:, None] - places[None, :])
+        if weighting == "none":
+            distance = 1 - np.eye(self.size)
+        elif weighting == "quadratic":
+            distance = distance**2
+        self._distance = distance
+
+    def cells(self, a: Sequence[Hashable], b: Sequence[Hashable]) -> "NDArray[np.int64]":
+        """For each case its place in the table of both labels, read row by row."""
+        import numpy as np
+
+        number = self._number
+        return np.array([number[x] * self.size + number[y] for x, y in zip(a, b, strict=True)], dtype=np.int64)
+
+    def spread(self, cells: "Array", weights: "Array") -> "Array":
+        """What each row adds to the table, [rows, size * size]."""
+        import numpy as np
+
+        spread = np.zeros((len(cells), self.size**2))
+        spread[np.arange(len(cells)), cells.astype(int)] = weights
+        return spread
+
+    def kappas(self, tables: "Array") -> "Array":
+        """Kappa of each table; NaN where both have one label only."""
+        import numpy as np
+
+        tables = tables.reshape(-1, self.size, self.size)
+        total, rows, columns = tables.sum(axis=(1, 2)), tables.sum(axis=2), tables.sum(axis=1)
+        observed = (tables * self._distance).sum(axis=(1, 2)) * total
+        expected = np.einsum("ri,ij,rj->r", rows, self._distance, columns)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(1 - observed / expected)
-
-    return _bounded(kappas, cases, sampling, size * size, "both raters only ever gave the same label")
 
 
 def krippendorff_alpha(

@@ -20,18 +20,25 @@ from evaluators.metrics.agreement import (
     accuracy,
     cohen_kappa,
     corrected_rate,
+    kappa_difference,
     krippendorff_alpha,
     positional_agreement,
     rates,
 )
 from evaluators.metrics.confusion import confusion
-from evaluators.metrics.correlation import correlation
-from evaluators.metrics.estimate import wilson
+from evaluators.metrics.correlation import Method, correlation
+from evaluators.metrics.estimate import Estimate, wilson
 from evaluators.metrics.reducers import REDUCERS, pass_at_k, pass_hat_k, reduce, reduce_cases
 
 LABELS = st.sampled_from("abcd")
 PAIRS = st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=40)
 QUICK = Sampling(resamples=0)
+
+
+def width(found: Estimate) -> float:
+    assert found.low is not None
+    assert found.high is not None
+    return found.high - found.low
 
 
 # aggregate
@@ -189,9 +196,26 @@ def test_cases_of_one_cluster_widen_the_interval_and_the_seed_decides_it() -> No
     together = correlation(x.tolist(), y.tolist(), clusters=[str(i // 20) for i in range(300)], resamples=300)
     again = correlation(x.tolist(), y.tolist(), clusters=[str(i // 20) for i in range(300)], resamples=300)
     assert together == again
-    assert alone.low is not None and alone.high is not None
-    assert together.low is not None and together.high is not None
-    assert together.high - together.low > 2 * (alone.high - alone.low)
+    assert width(together) > 2 * width(alone)
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman", "kendall"])
+def test_weights_count_cases_as_often_as_they_say(method: Method) -> None:
+    random = np.random.default_rng(2)
+    x, y = random.integers(0, 5, 30).tolist(), random.integers(0, 5, 30).tolist()
+    weights = random.integers(1, 4, 30).tolist()
+    found = correlation(x, y, method, weights=weights, resamples=50)
+    again = [i for i, weight in enumerate(weights) for _ in range(weight)]
+    plain = correlation([x[i] for i in again], [y[i] for i in again], method)
+    assert found.value == pytest.approx(plain.value)
+    clustered = correlation(x, y, method, clusters=list(range(30)), resamples=50)
+    assert clustered.value == pytest.approx(correlation(x, y, method).value)
+
+
+def test_two_cases_have_a_correlation_and_no_interval() -> None:
+    for method in ("pearson", "spearman", "kendall"):
+        found = correlation([1, 2], [3, 5], method)  # type: ignore[arg-type]
+        assert (found.value, found.low, found.method) == (pytest.approx(1), None, None)
 
 
 def test_cases_without_both_measures_are_left_out() -> None:
@@ -212,6 +236,19 @@ def test_kappa_is_scikit_learns(pairs: list[tuple[str, str]], weighting: str) ->
         return
     weights = None if weighting == "none" else weighting
     assert found.value == pytest.approx(sklearn.cohen_kappa_score(a, b, weights=weights, labels=list("abcd")))
+
+
+def test_the_difference_of_two_kappas_is_paired_by_case() -> None:
+    random = np.random.default_rng(9)
+    people = random.integers(0, 2, 300).tolist()
+    before = [p if keep else 1 - p for p, keep in zip(people, random.random(300) < 0.7, strict=True)]
+    now = [p if keep else b for p, b, keep in zip(people, before, random.random(300) < 0.5, strict=True)]
+    found = kappa_difference(people, before, now)
+    values = [cohen_kappa(people, judge, sampling=QUICK).value or 0 for judge in (before, now)]
+    assert found.value == pytest.approx(values[1] - values[0])
+    assert found.low is not None
+    assert found.low > 0
+    assert kappa_difference(people, before, before).high == 0
 
 
 def test_weighted_kappa_takes_the_distance_of_the_labels_scores() -> None:
@@ -248,16 +285,15 @@ def test_alpha_is_the_krippendorff_packages_with_missing_ratings(units: list[lis
 def test_bounds_are_the_same_for_a_seed_hold_the_value_and_narrow_with_cases() -> None:
     random = np.random.default_rng(3)
 
-    def width(n: int) -> float:
+    def width_of(n: int) -> float:
         a = random.integers(0, 2, n).tolist()
         b = [x if keep else 1 - x for x, keep in zip(a, random.random(n) < 0.8, strict=True)]
         found = cohen_kappa(a, b, sampling=Sampling(seed=4))
         assert found == cohen_kappa(a, b, sampling=Sampling(seed=4))
-        assert found.low is not None and found.high is not None and found.value is not None
-        assert found.low < found.value < found.high
-        return found.high - found.low
+        assert (found.low or 0) < (found.value or 0) < (found.high or 0)
+        return width(found)
 
-    assert width(1000) < width(50) / 2
+    assert width_of(1000) < width_of(50) / 2
 
 
 def test_bootstrap_bounds_of_kappa_cover_as_often_as_they_say() -> None:
@@ -267,8 +303,7 @@ def test_bootstrap_bounds_of_kappa_cover_as_often_as_they_say() -> None:
         a = random.integers(0, 2, 150)
         b = np.where(random.random(150) < 0.8, a, 1 - a)  # true kappa 0.6
         found = cohen_kappa(a.tolist(), b.tolist(), sampling=Sampling(seed=seed, resamples=400))
-        assert found.low is not None and found.high is not None
-        covered += found.low <= 0.6 <= found.high
+        covered += (found.low or 0) <= 0.6 <= (found.high or 0)
     assert covered >= 107  # 0.95 of 120 is 114; below 107 has probability 0.004
 
 
