@@ -27,6 +27,8 @@ from app.audit.chain import Head, check_export
 from app.audit.checkpoints import Sealer
 from app.audit.schemas import Verified
 from app.audit.service import attach as attach_audit
+from app.calibration import controller as calibration
+from app.calibration.service import Calibrations
 from app.datasets import controller as datasets
 from app.datasets.retention import Retention
 from app.datasets.schemas import Item
@@ -175,6 +177,7 @@ ROUTERS = (
     generation.router,
     runs.router,
     gates.router,
+    calibration.router,
     audit.router,
     environments.router,
     feedback.router,
@@ -206,6 +209,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.runs = Runs(state.sessions, state.llm, state.generation, state.clock)
         await state.runs.start()
         stack.push_async_callback(state.runs.close)
+        state.calibrations = Calibrations(state.sessions, state.llm, state.clock)
         secret = home.secret(settings.home, settings.secret_key)
         state.audit_sealer = Sealer(secret)
         state.feedback = Feedback(state.sessions, state.clock, secret)
