@@ -18,9 +18,10 @@ from app.runs.judge import EndpointJudge
 from app.runs.planner import stored_bundle
 from app.runs.queue import InProcessQueue, Job, Queue
 from app.runs.schemas import RunStatus, usd
-from app.runs.scoring import LiveMetric, arguments
+from app.runs.scoring import LiveMetric, arguments, rebuilt
 from app.runs.spec import Cell, Spec, case_order, in_calling_order
 from app.runs.writer import Writer
+from evaluators.own.loading import OwnScorers
 from evaluators.registry import build
 
 logger = logging.getLogger("promptward")
@@ -32,9 +33,15 @@ DRAIN_S = 5.0
 
 class Engine:
     def __init__(
-        self, sessions: Sessions, llm: LLM, generation: Generation, clock: Clock, queue: Queue | None = None
+        self,
+        sessions: Sessions,
+        llm: LLM,
+        generation: Generation,
+        clock: Clock,
+        own: OwnScorers,
+        queue: Queue | None = None,
     ) -> None:
-        self._sessions, self._llm, self._clock = sessions, llm, clock
+        self._sessions, self._llm, self._clock, self._own = sessions, llm, clock, own
         self._queue: Queue = queue or InProcessQueue()
         self._active: dict[str, ActiveRun] = {}
         self._writer = Writer(sessions, clock, self._finish, self._abandon)
@@ -132,7 +139,7 @@ class Engine:
         judges: dict[int, EndpointJudge] = {}
         for number, metric in enumerate(spec.metrics):
             if metric.rubric is None or metric.judge is None:
-                metrics.append(LiveMetric(metric, build(metric.use, metric.args)))
+                metrics.append(LiveMetric(metric, await asyncio.to_thread(rebuilt, metric, self._own)))
                 continue
             rubric = (await registry.by_digest("rubric", metric.rubric)).content
             endpoint = await registry.by_digest("endpoint", metric.judge)

@@ -17,6 +17,7 @@ from app.runs.schemas import NANO
 from app.runs.spec import Metric
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
 from evaluators.judging import Judge, JudgeScorer
+from evaluators.own.loading import OwnScorers, is_own
 from evaluators.registry import build
 
 ITEM_NEEDS = ("reference", "inputs", "history", "metadata")
@@ -32,14 +33,20 @@ class Judging(NamedTuple):
     endpoint: Artifact
 
 
-def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str) -> Metric:
+def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str, own: OwnScorers) -> Metric:
     """A suite's scorer, resolved. Raises `InvalidContentError` at `pointer` when it cannot be built."""
+    source = None
     try:
-        scorer = build(spec.use, arguments(spec.args, None if judging is None else judging.rubric.content))
+        if is_own(spec.use):
+            scorer, source = own.load(spec.use, spec.args)
+        else:
+            scorer = build(spec.use, arguments(spec.args, None if judging is None else judging.rubric.content))
     except ScorerConfigError as error:
         raise InvalidContentError(error.message, [FieldError(pointer + error.pointer, error.message)]) from error
     read = scorer.value_range
     parts: dict[str, Any] = {"use": spec.use, "version": scorer.version, "args": scorer.arguments()}
+    if source is not None:
+        parts["source"] = source
     if judging is not None:
         parts["rubric"] = digest(deciding(judging.rubric))
         parts["judge"] = digest(deciding(judging.endpoint))
@@ -59,7 +66,23 @@ def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str) -> Metric
         rubric=None if judging is None else judging.rubric.digest,
         rubric_ref=None if judging is None else judging.rubric.ref,
         judge=None if judging is None else judging.endpoint.digest,
+        source=source,
     )
+
+
+def rebuilt(metric: Metric, own: OwnScorers) -> Scorer:
+    """The scorer of a stored metric that no rubric belongs to. Raises `InvalidContentError` when its file is another now."""
+    if metric.source is None:
+        return build(metric.use, metric.args)
+    try:
+        scorer, source = own.load(metric.use, metric.args)
+    except ScorerConfigError as error:
+        raise InvalidContentError(error.message) from error
+    if source != metric.source:
+        raise InvalidContentError(
+            f"{metric.use} changed since the run was made; score the run again, or make a new one"
+        )
+    return scorer
 
 
 def arguments(args: Mapping[str, Any], rubric: Rubric | None) -> dict[str, Any]:

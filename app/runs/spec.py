@@ -12,7 +12,7 @@ Direction = Literal["maximize", "minimize"]
 class Metric(msgspec.Struct, frozen=True):
     """One scorer of the suite. `args` hold all arguments; of a judge, `rubric` and `judge` are digests.
 
-    `identity` is the digest of what decides a score beside the answer and the item.
+    `source` is the digest of the files of a team's own scorer, `identity` that of what decides a score beside the answer and the item.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Metric(msgspec.Struct, frozen=True):
     rubric: str | None = None
     rubric_ref: str | None = None
     judge: str | None = None
+    source: str | None = None
 
     def applies_to(self, tags: Sequence[str]) -> bool:
         return not self.when or any(tag in self.when for tag in tags)

@@ -50,6 +50,7 @@ def references(suite: Suite) -> Iterable[Reference]:
 def problems(suite: Suite) -> Iterable[FieldError]:
     from evaluators.contract import ScorerConfigError
     from evaluators.judging import JudgeScorer
+    from evaluators.own.loading import is_own, parse
     from evaluators.registry import build, get
 
     seen: set[str] = set()
@@ -60,6 +61,9 @@ def problems(suite: Suite) -> Iterable[FieldError]:
             )
         seen.add(scorer.metric)
         try:
+            if is_own(scorer.use):
+                parse(scorer.use)
+                continue  # loaded when a run is made, where that is allowed
             if issubclass(get(scorer.use), JudgeScorer) and isinstance(scorer.args.get("rubric"), str):
                 continue  # built when a run has the rubric
             build(scorer.use, scorer.args)
