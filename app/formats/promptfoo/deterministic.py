@@ -10,6 +10,8 @@ from app.formats.promptfoo.values import bounds_of, schema_of, text_of, texts_of
 
 PROFILE = {"profile": "promptfoo"}
 _UNICODE = re.compile(r"\\u(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4}))")
+# Flags within the pattern, named groups of Python, and escapes that are letters in JavaScript.
+_OTHERWISE = re.compile(r"(?<!\\)(?:\\\\)*(\(\?[^:=!<]|\\[AzQECpPa]|\\x\{|\[\[:)")
 _DIALECTS = {
     "athena": "athena",
     "bigquery": "bigquery",
@@ -82,7 +84,10 @@ def _equals(asked: Asked) -> Meant:
 
 
 def _regex(asked: Asked) -> Meant:
-    pattern = _UNICODE.sub(lambda found: f"\\x{{{found[1] or found[2]}}}", text_of(asked.value))
+    pattern = text_of(asked.value)
+    if found := _OTHERWISE.search(pattern):
+        raise CannotMapError(f"JavaScript reads {found[1]!r} otherwise, or not at all; write it in another way")
+    pattern = _UNICODE.sub(lambda found: f"\\x{{{found[1] or found[2]}}}", pattern)
     return Meant("regex", {"pattern": pattern})
 
 
