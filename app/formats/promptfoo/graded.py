@@ -7,8 +7,8 @@ from typing import Any
 from app.formats.building import Builder
 from app.formats.foreign import literal
 from app.formats.nodes import Node
-from app.formats.promptfoo.deterministic import PROFILE, Asked, Meant
 from app.formats.promptfoo.lists import CannotMapError
+from app.formats.promptfoo.meaning import PROFILE, Asked, Meant
 from app.formats.promptfoo.values import text_of, texts_of
 from app.formats.providers import endpoint_of
 

@@ -8,9 +8,10 @@ from app.formats.building import Builder
 from app.formats.naming import checked
 from app.formats.nodes import Node
 from app.formats.promptfoo.cases import Case
-from app.formats.promptfoo.deterministic import Asked, Meant, meant
+from app.formats.promptfoo.deterministic import meant
 from app.formats.promptfoo.graded import ASKING, Judges, graded
 from app.formats.promptfoo.lists import CannotMapError
+from app.formats.promptfoo.meaning import Asked, Meant
 from app.formats.promptfoo.values import differs, value_of
 from app.formats.sources import Sources
 
@@ -185,7 +186,9 @@ class Mapper:
         for name in _IGNORED:
             if node.get(name).data is not None:
                 self._builder.lose(node.path, node.get(name).line, f"`{name}` of an assertion is not kept")
-        args = {**found.args, **({"negate": True} if asked.inverse else {})}
+        args = {**found.args, "negate": asked.inverse != found.args.get("negate", False)}
+        if not args["negate"]:
+            del args["negate"]
         if found.takes == "metadata":
             args["expected"] = f"metadata.{_kept(case, found.value)}"
         found = found._replace(args=args)
