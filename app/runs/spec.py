@@ -13,7 +13,7 @@ class Metric(msgspec.Struct, frozen=True):
     """One scorer of the suite. `args` are the suite's; `rubric`, `judges` and `embedder` are digests, `judge` is the first.
     `measured`: it reads the time until an answer began, so that answers are streamed.
 
-    `identity` is the digest of what decides a score beside the answer and the item.
+    `source` is the digest of the files of a team's own scorer, `identity` that of what decides a score beside the answer and the item.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Metric(msgspec.Struct, frozen=True):
     embedder: str | None = None
     embedder_name: str | None = None
     measured: bool = False
+    source: str | None = None
 
     def applies_to(self, tags: Sequence[str]) -> bool:
         return not self.when or any(tag in self.when for tag in tags)
