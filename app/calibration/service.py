@@ -31,7 +31,11 @@ from app.kit.ids import new_id
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.llm.service import LLM
 from app.registry.service import Artifact, Registry, deciding
-from app.runs.scoring import Judging
+from app.runs.asking import Asked, Judging
+from app.runs.budget import Budget
+from app.runs.judge import Purse
+from app.runs.replies import Replies, write
+from app.runs.schemas import NANO
 
 MOST_DISAGREEMENTS = 200
 
@@ -39,13 +43,14 @@ MOST_DISAGREEMENTS = 200
 class _Judge(NamedTuple):
     """A rubric as it is judged by, with the digests of what decides a verdict."""
 
+    rubric: Artifact
     judging: Judging
     rubric_digest: str
     judge_digest: str
 
     @property
     def name(self) -> str:
-        return str(self.judging.rubric.content.endpoint).partition("@")[0]
+        return self.judging.judges[0].name
 
 
 class Calibrations:
@@ -53,6 +58,7 @@ class Calibrations:
 
     def __init__(self, sessions: Sessions, llm: LLM, clock: Clock) -> None:
         self._sessions, self._llm, self._clock = sessions, llm, clock
+        self._replies = Replies(sessions)
 
     async def create(self, caller: Caller, rubric: str, asked: CalibrationCreate) -> CalibrationRead:
         """Measures the rubric's judge against people, and keeps the result.
@@ -65,7 +71,7 @@ class Calibrations:
             labels = await self._labels(session, caller, name, asked)
         if not labels:
             raise InvalidContentError.at("/labels", "there is no label to calibrate by")
-        verdicts = Verdicts(judge.judging.rubric.content)
+        verdicts = Verdicts(judge.rubric.content)
         found = pairs.read(labels, verdicts, asked.seed)
         recorded = any(pair.judge is not None for pair in found)
         cost, problems = 0.0, dict[str, int]()
@@ -73,7 +79,7 @@ class Calibrations:
             if missing := sum(pair.judge is None for pair in found):
                 problems["not recorded"] = missing
         else:
-            said = await judging.ask(self._llm, judge.judging, labels, asked.budget_usd)
+            said = await self._ask(caller.project_id, judge.judging, labels, asked.budget_usd)
             cost, problems = said.cost_usd, said.problems
             found = [
                 msgspec.structs.replace(pair, judge=verdict) for pair, verdict in zip(found, said.verdicts, strict=True)
@@ -83,7 +89,7 @@ class Calibrations:
         read = CalibrationRead(
             id=new_id("cal"),
             rubric=name,
-            ref=judge.judging.rubric.ref,
+            ref=judge.rubric.ref,
             rubric_digest=judge.rubric_digest,
             judge=judge.name,
             judge_digest=judge.judge_digest,
@@ -93,8 +99,8 @@ class Calibrations:
             threshold=asked.threshold,
             splits={part: sum(pair.split == part for pair in found) for part in ("train", "dev", "test")},
             figures=figures,
-            leaks=pairs.leaks(judge.judging.rubric.content, labels, found),
-            examples_checked=len(judge.judging.rubric.content.examples) if any(one.output for one in labels) else 0,
+            leaks=pairs.leaks(judge.rubric.content, labels, found),
+            examples_checked=len(judge.rubric.content.examples) if any(one.output for one in labels) else 0,
             drift=None,
             problems=problems,
             disagreements=[
@@ -107,6 +113,23 @@ class Calibrations:
             created_at=self._clock(),
         )
         return await self._keep(caller, read, found, chosen, verdicts)
+
+    async def _ask(
+        self, project_id: str, judge: Judging, labels: Sequence[HumanLabel], budget_usd: float | None
+    ) -> judging.Asked:
+        """Asks, and keeps the replies like those of runs: whoever asks the same again pays nothing."""
+        asking = new_id("cal")
+        budget = Budget(None if budget_usd is None else round(budget_usd * NANO))
+        try:
+            return await judging.ask(
+                Purse(self._llm, self._replies, budget, project_id, asking), judge, labels, budget_usd
+            )
+        finally:
+            if taken := self._replies.take(asking):
+                async with self._sessions.begin() as session:
+                    await writing(session)
+                    await write(session, taken, self._clock())
+                self._replies.stored(taken)
 
     async def _keep(
         self,
@@ -175,7 +198,10 @@ class Calibrations:
                 raise
             raise InvalidContentError.at("/ref", error.detail) from error
         endpoint: Artifact = await registry.by_digest("endpoint", found.pins["/endpoint"])
-        return known.name, _Judge(Judging(found, endpoint), digest(deciding(found)), digest(deciding(endpoint)))
+        asked = Asked(str(found.content.endpoint).partition("@")[0], endpoint)
+        return known.name, _Judge(
+            found, Judging(found, (asked,), None, self_judge=False), digest(deciding(found)), digest(deciding(endpoint))
+        )
 
     async def _labels(
         self, session: AsyncSession, caller: Caller, rubric: str, asked: CalibrationCreate

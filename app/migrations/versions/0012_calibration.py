@@ -6,7 +6,7 @@ from alembic import op
 from app.kit.db import UTCDateTime, json_type
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0011"
 
 
 def upgrade() -> None:
