@@ -16,7 +16,7 @@ from evaluators.judging import JudgeReply, JudgeScorer, JudgeUnavailableError, M
 from evaluators.registry import build, describe, names
 from tests.evaluators.judges import Call, HashEmbedder, ScriptedJudge, instance, unreachable
 
-JUDGES = [name for name in names() if describe(name).kind == "judge"]
+JUDGES = [name for name in names() if "judge" in describe(name).needs]
 
 SAMPLE = Sample(
     output="The sky is blue.",
