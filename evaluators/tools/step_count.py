@@ -18,6 +18,7 @@ class StepCount(CallScorer, frozen=True):
     """
 
     name = "step_count"
+    needs = frozenset({"tool_calls", "trajectory"})
     example = {"max": 8}
 
     count: Literal["calls", "turns"] = "calls"

@@ -29,7 +29,7 @@ def value(use: str, found: list[str], relevant: Any, **args: Any) -> float:
     return result
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(IDS, GRADES, st.integers(1, 10))
 def test_values_are_those_of_trec_evals_definitions(found: list[str], grades: dict[str, int], k: int) -> None:
     hits = [each in grades for each in found]
@@ -45,7 +45,7 @@ def test_values_are_those_of_trec_evals_definitions(found: list[str], grades: di
     assert value("mrr", found, grades) == (1 / (hits.index(True) + 1) if any(hits) else 0)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.permutations(list("abcdef")), GRADES.filter(lambda grades: set(grades) <= set("abcdef")), st.integers(1, 6))
 def test_gain_and_average_precision_are_scikit_learns(found: list[str], grades: dict[str, int], k: int) -> None:
     scores = [[len(found) - place for place in range(len(found))]]
@@ -60,7 +60,7 @@ def test_gain_and_average_precision_are_scikit_learns(found: list[str], grades: 
 
 
 @pytest.mark.parametrize("use", ALL)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(IDS, GRADES)
 def test_values_stay_in_range_and_the_best_ranking_gets_the_most(
     use: str, found: list[str], grades: dict[str, int]
@@ -72,7 +72,7 @@ def test_values_stay_in_range_and_the_best_ranking_gets_the_most(
 
 
 @pytest.mark.parametrize("use", ["hit_at_k", "recall_at_k", "average_precision"])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(IDS, GRADES)
 def test_looking_further_never_finds_less(use: str, found: list[str], grades: dict[str, int]) -> None:
     values = [value(use, found, grades, k=k) for k in range(1, 10)]
