@@ -8,7 +8,15 @@ from app.kit.texts import STORABLE, Note
 from app.registry.kinds.base import Tag
 from app.registry.kinds.dataset import Level
 from app.registry.schemas import Diff
-from evaluators.contract import Chunk
+
+
+class RecordedChunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A passage that was retrieved. Defaults are left out, so that an item's digest never changes with them."""
+
+    id: str
+    text: str
+    title: str | None = None
+    score: float | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -24,7 +32,7 @@ class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     usage: dict[str, Any] | None = None
     finish_reason: str | None = None
     context: str | None = None
-    chunks: list[Chunk] | None = None
+    chunks: list[RecordedChunk] | None = None
     trajectory: list[dict[str, Any]] | None = None
     logprobs: list[float] | None = None
     ttft_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None

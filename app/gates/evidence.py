@@ -29,13 +29,14 @@ class Case:
 @dataclass(frozen=True, slots=True)
 class Metric:
     """How a metric's values are to be read. `low` and `high` are the ends of its scale, None where it has none.
-    `judge`: a model gave the values."""
+    `judge`: a model gave the values; `self_judged`: that model is one of those under test."""
 
     name: str
     direction: Literal["maximize", "minimize"] = "maximize"
     low: float | None = 0.0
     high: float | None = 1.0
     judge: bool = False
+    self_judged: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

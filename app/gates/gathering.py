@@ -28,7 +28,7 @@ def gather(
     return Evidence(
         cases=tuple(Case(case.id, case.cluster, case.tags, case.metadata) for case in evidence.cases),
         endpoints=evidence.endpoints,
-        metrics={m.name: Metric(m.name, m.direction, m.low, m.high, m.judged) for m in evidence.metrics},
+        metrics={m.name: Metric(m.name, m.direction, m.low, m.high, m.judged, m.self_judged) for m in evidence.metrics},
         candidate=_side(evidence.candidate, now),
         baseline=None if evidence.baseline is None else _side(evidence.baseline, now, fresh_baseline),
         pins=pins,

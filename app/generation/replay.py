@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.datasets.schemas import Recorded
+from app.datasets.schemas import Recorded, RecordedChunk
 from app.generation.conversation import parsed
 from app.generation.schemas import Answer, Bundle, CaseInput
 from app.kit.errors import FieldError, InvalidContentError
@@ -12,6 +12,7 @@ from app.kit.pointers import escape
 from app.llm.errors import EndpointError
 from app.llm.prices import cost_nano
 from app.llm.schemas import ToolCall, Usage
+from evaluators.contract import Chunk
 
 
 def recording(bundle: Bundle, case: CaseInput) -> Any:
@@ -48,7 +49,7 @@ def replayed(bundle: Bundle, case: CaseInput) -> Answer:
         error="the content filter withheld the recorded answer" if filtered else None,
         model=bundle.endpoint.model,
         context=recorded.context,
-        chunks=recorded.chunks,
+        chunks=None if recorded.chunks is None else [_chunk(each) for each in recorded.chunks],
         trajectory=recorded.trajectory,
         logprobs=recorded.logprobs,
         ttft_ms=recorded.ttft_ms,
@@ -78,6 +79,10 @@ class _Call(msgspec.Struct):
     name: str | None = None
     arguments: Any = ""
     function: _Function | None = None
+
+
+def _chunk(given: RecordedChunk) -> Chunk:
+    return Chunk(id=given.id, text=given.text, title=given.title, score=given.score)
 
 
 def _usage(data: dict[str, Any]) -> Usage:

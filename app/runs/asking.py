@@ -107,13 +107,13 @@ class Tested(NamedTuple):
     endpoint: Endpoint
 
 
-def self_judged(suite: Artifact, judging: Sequence[Judging | None], tested: Sequence[Tested]) -> list[str]:
-    """Warnings about judges that are models under test, which their scorers allow.
+def self_judged(suite: Artifact, judging: Sequence[Judging | None], tested: Sequence[Tested]) -> dict[int, str]:
+    """Warnings about judges that are models under test, which their scorers allow, by the number of the scorer.
 
     Raises `InvalidContentError` naming both where one does not: models prefer their own answers.
     """
     problems: list[FieldError] = []
-    warnings: list[str] = []
+    warnings: dict[int, str] = {}
     for number, asked in enumerate(judging):
         metric = suite.content.scorers[number].metric
         for name, endpoint in () if asked is None else asked.judges:
@@ -123,7 +123,7 @@ def self_judged(suite: Artifact, judging: Sequence[Judging | None], tested: Sequ
             variants = ", ".join(dict.fromkeys(one.variant for one in same))
             found = f"{metric}: the judge {name!r} is the model under test in {variants} ({endpoint.content.model!r} at the same address); models prefer their own answers"
             if asked.self_judge:
-                warnings.append(found)
+                warnings[number] = found
             else:
                 fix = "take another judge, or allow it in the scorer's args: `self_judge: true`"
                 problems.append(FieldError(f"/suite/scorers/{number}/args", f"{found}: {fix}"))

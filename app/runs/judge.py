@@ -14,7 +14,7 @@ from app.kit import templates
 from app.kit.digests import digest, key_of
 from app.llm.errors import EndpointError, ModelFaultError
 from app.llm.prices import cost_nano
-from app.llm.schemas import ChatRequest, Usage
+from app.llm.schemas import ChatRequest, Reply, Usage
 from app.llm.service import LLM
 from app.registry.service import deciding
 from app.runs.asking import Asked, Judging
@@ -91,6 +91,7 @@ class EndpointJudge(_Endpoint):
         super().__init__(purse, asked)
         self._about = about
         self._params = {"temperature": 0, **asked.endpoint.content.params, **params}
+        self._no_logprobs = False
 
     async def ask(
         self,
@@ -118,7 +119,7 @@ class EndpointJudge(_Endpoint):
         reserved = await self._reserved(size, request.params)
         cost = 0
         try:
-            reply = await self._purse.llm.call(self._spec, request)
+            reply = await self._answered(request)
             cost = self._cost(reply.usage)
         except ModelFaultError as error:
             return JudgeReply(text=None, finish_reason=error.kind)
@@ -134,6 +135,19 @@ class EndpointJudge(_Endpoint):
             tokens=usage.prompt_tokens + usage.completion_tokens,
             logprobs=reply.logprobs,
         )
+
+    async def _answered(self, request: ChatRequest) -> Reply:
+        """The reply; of a model that refuses to give logprobs, the one without them. Raises as `LLM.call` does."""
+        if self._no_logprobs:
+            request = _without_logprobs(request)
+        try:
+            return await self._purse.llm.call(self._spec, request)
+        except EndpointError as error:
+            refused = error.kind in ("bad_request", "auth") and "logprobs" in error.detail.lower()
+            if not refused or "logprobs" not in request.params:
+                raise
+        self._no_logprobs = True
+        return await self._purse.llm.call(self._spec, _without_logprobs(request))
 
     def render(self, template: str, variables: dict[str, Any]) -> str:
         try:
@@ -171,6 +185,11 @@ class EndpointEmbedder(_Endpoint):
         text = msgspec.json.encode([_packed(vector) for vector in found.vectors]).decode()
         tokens = 0 if found.usage is None else found.usage.prompt_tokens
         return JudgeReply(text=text, cost_usd=cost / NANO, tokens=tokens)
+
+
+def _without_logprobs(request: ChatRequest) -> ChatRequest:
+    params = {name: value for name, value in request.params.items() if name not in ("logprobs", "top_logprobs")}
+    return msgspec.structs.replace(request, params=params)
 
 
 def _packed(vector: Sequence[float]) -> str:

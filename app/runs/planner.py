@@ -74,7 +74,7 @@ class Planner:
         epoch = run_id if asked.fresh else ""
         bundles, variants = await self._variants(asked, suite, defaultdict(lambda: epoch, epochs or {}))
         tested = [Tested(v.id, b.endpoint) for v, b in zip(variants, bundles, strict=True)]
-        warnings = self_judged(suite, judging, tested)
+        warned = self_judged(suite, judging, tested)
         repeats = asked.repeats or content.repeats
         cells = len(variants) * len(items) * repeats
         if cells > MAX_CELLS:
@@ -104,11 +104,11 @@ class Planner:
             dataset_digest=dataset.digest,
             repeats=repeats,
             variants=variants,
-            metrics=metrics,
+            metrics=_flagged(metrics, warned),
             cases=len(items),
             max_cases=asked.max_cases,
             fresh=asked.fresh,
-            warnings=[*warnings, *_erased(len(chosen) - len(items))],
+            warnings=[*warned.values(), *_erased(len(chosen) - len(items))],
         )
         stored = [Case(item.id, item.digest, item.tags, item.cluster) for item in items]
         return Planned(spec, stored, keys, known, estimated)
@@ -130,7 +130,8 @@ class Planner:
         tested = [
             Tested(v.id, (await self._registry.by_digest("endpoint", v.endpoint_digest)).content) for v in variants
         ]
-        return await self._metrics(suite, judging), self_judged(suite, judging, tested)
+        warned = self_judged(suite, judging, tested)
+        return _flagged(await self._metrics(suite, judging), warned), list(warned.values())
 
     async def _metrics(self, suite: Artifact, judging: Sequence[Judging | None]) -> list[Metric]:
         scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
@@ -265,6 +266,10 @@ class Planner:
                 "/budget_usd", f"the endpoint {endpoint!r} has no price, so that a budget cannot bound it"
             )
         return False
+
+
+def _flagged(metrics: Sequence[Metric], warned: Mapping[int, str]) -> list[Metric]:
+    return [msgspec.structs.replace(metric, self_judged=number in warned) for number, metric in enumerate(metrics)]
 
 
 def _erased(count: int) -> list[str]:

@@ -11,7 +11,8 @@ Direction = Literal["maximize", "minimize"]
 
 class Metric(msgspec.Struct, frozen=True):
     """One scorer of the suite. `args` are the suite's; `rubric`, `judges` and `embedder` are digests, `judge` is the first.
-    `measured`: it reads the time until an answer began, so that answers are streamed.
+    `measured`: it reads the time until an answer began, so that answers are streamed. `self_judged`: a judge is a model
+    under test, which the suite allows.
 
     `source` is the digest of the files of a team's own scorer, `identity` that of what decides a score beside the answer and the item.
     """
@@ -37,6 +38,7 @@ class Metric(msgspec.Struct, frozen=True):
     embedder_name: str | None = None
     measured: bool = False
     source: str | None = None
+    self_judged: bool = False
 
     def applies_to(self, tags: Sequence[str]) -> bool:
         return not self.when or any(tag in self.when for tag in tags)

@@ -48,6 +48,8 @@ def compared(
     finding.count(sample)
     if too_many_lost(setting, finding, sample) or too_few(finding, sample, fewest):
         return finding
+    if metric.self_judged:
+        finding.notes.append(f"{metric.name} is judged by a model under test; models prefer their own answers")
     if metric.judge and not rule.accept_uncalibrated:
         finding.may_pass = False
         finding.notes.append(f"{metric.name} is a judge without calibration against human labels: it may block only")

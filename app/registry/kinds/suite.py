@@ -53,7 +53,9 @@ def arguments(scorer: "type[JudgeScorer]", args: Mapping[str, Any], rubric: Rubr
     known = {field.encode_name for field in msgspec.structs.fields(scorer)}
     given: dict[str, Any] = {}
     if rubric is not None:
-        given = {"instructions": rubric.instructions, "votes": rubric.votes}
+        given = {"instructions": rubric.instructions}
+        if rubric.votes > 1:  # one is what a rubric that says nothing has, and scorers have defaults of their own
+            given["votes"] = rubric.votes
         if rubric.labels is not None:
             given["labels"] = rubric.labels
         if rubric.scale is not None:

@@ -1,6 +1,7 @@
 """Whom else a suite may ask, with scorers that ask several, compare answers, or want vectors."""
 
 import json
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -40,6 +41,7 @@ async def two(project: Project, asked: Endpoint, judge: Endpoint, scorer: dict[s
 
 needs_pairwise = pytest.mark.skipif("pairwise" not in names(), reason="the scorer pairwise is not installed")
 needs_jury = pytest.mark.skipif("jury" not in names(), reason="the scorer jury is not installed")
+needs_g_eval = pytest.mark.skipif("g_eval" not in names(), reason="the scorer g_eval is not installed")
 needs_vectors = pytest.mark.skipif(
     "embedding_similarity" not in names(), reason="the scorer embedding_similarity is not installed"
 )
@@ -132,6 +134,37 @@ async def test_a_jury_of_one_is_refused(
     answer = await sqlite_project.client.post("/api/v1/suites/wrong/versions", json={"content": content})
     assert answer.status_code == 422
     assert "two or more" in answer.json()["detail"]
+
+
+@needs_g_eval
+@pytest.mark.parametrize("gives", [True, False])
+async def test_a_judge_s_logprobs_are_asked_for_kept_and_done_without_where_a_model_refuses_them(
+    project: Project, asked: Endpoint, judge: Endpoint, gives: bool
+) -> None:
+    def scored(body: Body) -> bytes:
+        if "logprobs" in body and not gives:
+            return http(400, {"error": {"message": "Unsupported parameter: 'logprobs' is not supported"}})
+        told = completion('{"reason": "so", "verdict": 7}')
+        if "logprobs" in body:
+            likely = [{"token": "7", "logprob": math.log(0.5)}, {"token": "9", "logprob": math.log(0.5)}]
+            tokens = [{"token": text, "logprob": -0.01} for text in ('{"reason": "so", "verdict": ', "7", "}")]
+            tokens[1]["top_logprobs"] = likely
+            told["choices"][0]["logprobs"] = {"content": tokens}
+        return http(200, told)
+
+    judge.answer = scored
+    args = {"instructions": "Is it good?", "steps": ["Read it."], "votes": 3, "endpoint": "judge"}
+    await two(project, asked, judge, {"use": "g_eval", "name": "better", "args": args})
+    run = await project.run()
+    (score, *_) = [r["scores"]["better"] for r in await project.results(run["id"])]
+    assert score["evidence"]["method"] == ("logprobs" if gives else "mean of 3")
+    assert score["value"] == pytest.approx(0.8 if gives else 0.7)
+    calls = judge.calls
+    await project.scorers({"use": "g_eval", "name": "better", "args": {**args, "threshold": 0.75}})
+    again = await project.run()
+    known = [r["scores"]["better"] for r in await project.results(again["id"])]
+    assert (judge.calls, {s["cached"] for s in known}) == (calls, {True})
+    assert (known[0]["value"], known[0]["passed"]) == (score["value"], gives)
 
 
 @needs_vectors

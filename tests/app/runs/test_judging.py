@@ -142,6 +142,9 @@ async def test_a_judge_that_is_under_test_itself_is_refused_unless_the_scorer_al
     await sqlite_project.scorers({"use": "contains"}, allowed)
     run = await sqlite_project.run(candidates=[{"prompt": "ask", "endpoint": "judge"}])
     assert [warning for warning in run["warnings"] if "'judge'" in warning and "c1:judge" in warning]
+    floor = {"rules": [{"metric": "good", "floor": 0.1}]}
+    verdict = await sqlite_project.verdict(floor, f"{run['id']}/c1", None)
+    assert "judged by a model under test" in str(verdict)
 
 
 async def test_a_judge_with_inline_instructions_needs_no_rubric(
