@@ -100,6 +100,11 @@ def rouge_1(output: str, reference: str) -> tuple[int, int, int]:
     return _shared(Counter(found), Counter(expected)), len(found), len(expected)
 
 
+def meteor_words(text: str) -> list[str]:
+    """promptfoo's words for METEOR; white space at the ends makes an empty word there."""
+    return [word.rstrip(".") for word in _SPACES.split(text)] if text else []
+
+
 def utf16(text: str) -> str:
     """A text with a character for each of JavaScript's code units, which its distances count."""
     if text.isascii() or max(text) <= "\uffff":
