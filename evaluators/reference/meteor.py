@@ -20,8 +20,8 @@ class Meteor(TextPairScorer, frozen=True):
     R = m / words of the reference, Fmean = PR / (alpha P + (1 - alpha) R), value = (1 - gamma (k / m)^beta) Fmean.
     Range [0, 1], higher is better; without a match, so with an empty output or reference, 0. Several references: the best
     counts. Stems are nltk's Porter stems; synonyms need nltk's WordNet data (`python -m nltk.downloader wordnet`);
-    `synonyms: false` does without. `profile: promptfoo` drops full stops at the ends of words, as promptfoo does; its
-    stems and synonyms come from another library and may differ in single words.
+    `synonyms: false` does without. `profile: promptfoo` drops full stops at the ends of words and uses Porter's stemmer as
+    its author extended it, as promptfoo does; the synonyms are nltk's there, too.
     Source: nltk 3.10, `meteor_score` on `text.split()`; Lavie and Agarwal 2007, aclanthology.org/W07-0734; promptfoo
     0.123.1, `src/assertions/meteor.ts`.
     """
@@ -65,7 +65,7 @@ class Meteor(TextPairScorer, frozen=True):
 
         return functools.partial(
             single_meteor_score,
-            stemmer=_Stems(),
+            stemmer=_Stems("MARTIN_EXTENSIONS" if self.profile == "promptfoo" else "NLTK_EXTENSIONS"),
             wordnet=_wordnet() if self.synonyms else _NoSynonyms(),
             alpha=self.alpha,
             beta=self.beta,
@@ -76,8 +76,8 @@ class Meteor(TextPairScorer, frozen=True):
 class _Stems:
     """What nltk asks of a stemmer."""
 
-    def __init__(self) -> None:
-        self.stem = porter_stem()
+    def __init__(self, mode: str) -> None:
+        self.stem = porter_stem(mode)
 
 
 class _NoSynonyms:

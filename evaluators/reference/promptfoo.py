@@ -26,7 +26,7 @@ _BEFORE_CONTRACTIONS = [
     (re.compile(r"\.\.\.*"), " ... "),
     (re.compile(r"[:,](?![0-9])"), r" \g<0> "),
     (re.compile(r"[;@#$%&]"), r" \g<0> "),
-    (re.compile(r"([^.])(?<![A-Za-z]\.[A-Za-z])(\.)([\])}>'\s]*)\Z"), r"\1 \2\3 "),
+    (re.compile(r"([^.])(?<!\b[A-Za-z]\.[A-Za-z])(\.)([\])}>' ]*)\Z", re.ASCII), r"\1 \2\3 "),
     (re.compile(r"[?!]"), r" \g<0> "),
     (re.compile(r"[\][(){}<>]"), r" \g<0> "),
     (re.compile(r"---*"), " -- "),
