@@ -14,7 +14,7 @@ from evaluators.jsonschemas import SchemaError, compile_schema
 from evaluators.text import clip, without_surrogates
 
 # Characters that may be read, over all brackets that might open a value; a fifth of a second.
-_MOST_WORK = 20_000_000
+_MOST_WORK = 10_000_000
 _MOST_VALUES = 1000
 _STRETCH = 1 << 12
 _OPENING = re.compile(r"\{(?=\s{0,99}[\"}])|\[(?=\s{0,99}[\[\]{\"\-0-9tfn])")
