@@ -3,6 +3,7 @@
 A text becomes a tree of `Node`; `mathvalue` computes it.
 """
 
+import functools
 import re
 from fractions import Fraction
 from typing import NamedTuple, NoReturn
@@ -26,8 +27,8 @@ _UNICODE = str.maketrans(
     {"−": "-", "–": "-", "×": "*", "⋅": "*", "·": "*", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "≤": "<=", "≥": ">=",
      "√": r"\sqrt ", "²": "^2", "³": "^3", "±": r"\pm ", "∪": r"\cup ", "½": r"\frac12 ", "≠": "!=", "°": "", "$": ""}
 )  # fmt: skip
-_UNITS = re.compile(r"\\(?:text|textbf|textrm|mbox|operatorname)\s?\{([^{}]*)\}|\^\s?\{?\s?\\circ\s?\}?|\\degree")
-_TOKEN = re.compile(
+_UNITS = r"\\(?:text|textbf|textrm|mbox|operatorname)\s?\{([^{}]*)\}|\^\s?\{?\s?\\circ\s?\}?|\\degree"
+_LEXEME = (
     r"(?P<number>\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
     r"|\\(?P<command>[A-Za-z]+)|(?P<sign>\\[{}%]|\*\*|<=|>=|!=|[-+*/^_(){}\[\]|,=<>!%;])|(?P<word>[A-Za-z]+)"
     r"|(?P<space>\s+|\\[ ,;:!]|~|\\\\)"
@@ -58,7 +59,15 @@ def read(text: str, *, percent_is_fraction: bool = False) -> Node:
     """The tree of a text. Raises NotMathError."""
     if len(text) > LONGEST:
         raise NotMathError(f"{len(text):,} characters are no formula")
-    return _Parser(_tokens(_UNITS.sub(_unit, text.replace("\\$", "").translate(_UNICODE))), percent_is_fraction).whole()
+    return _Parser(
+        _tokens(_pattern(_UNITS).sub(_unit, text.replace("\\$", "").translate(_UNICODE))), percent_is_fraction
+    ).whole()
+
+
+@functools.cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compiled when it is first needed: a command that starts imports every scorer."""
+    return re.compile(text)
 
 
 def _unit(match: re.Match[str]) -> str:
@@ -68,9 +77,10 @@ def _unit(match: re.Match[str]) -> str:
 
 def _tokens(text: str) -> list[_Token]:
     tokens: list[_Token] = []
+    pattern = _pattern(_LEXEME)
     at, spaced = 0, False
     while at < len(text):
-        match = _TOKEN.match(text, at)
+        match = pattern.match(text, at)
         if match is None:
             raise NotMathError(f"{text[at]!r} is no mathematics")
         at = match.end()

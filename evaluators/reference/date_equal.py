@@ -1,6 +1,7 @@
 """The date in the output against the date in the reference, however they are written."""
 
 import datetime
+import functools
 import re
 from typing import NamedTuple
 
@@ -10,15 +11,12 @@ from evaluators.text import clip, texts
 _MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TIME = r"(?:(?:T|,?\s(?:at\s)?)(?P<hour>[0-2]?\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?P<fraction>[.,]\d{1,9})?)?(?:\s?(?P<half>[ap]\.?m\b\.?))?(?:\s?(?P<zone>Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d\b))?)?"
-_FORMS = tuple(
-    re.compile(rf"(?i)(?<![\w./-]){form}{_TIME}(?![\w/-]|\.\d)")
-    for form in (
-        r"(?P<year>\d{4})(?P<sign>[-/.])(?P<month>[01]?\d)(?P=sign)(?P<day>[0-3]?\d)",
-        r"(?P<first>[0-3]?\d)(?P<sign>[-/.])(?P<other>[0-3]?\d)(?P=sign)(?P<year>\d{4}|\d{2})",
-        rf"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?\.?[\s-](?:of\s)?(?P<word>{_MONTH})[\s,-]{{1,2}}(?P<year>\d{{4}})",
-        rf"(?P<word>{_MONTH})[\s-](?P<day>[0-3]?\d)(?:st|nd|rd|th)?,?[\s-](?P<year>\d{{4}})",
-        r"(?P<year>(?:19|20)\d\d)(?P<month>[01]\d)(?P<day>[0-3]\d)",
-    )
+_FORMS = (
+    r"(?P<year>\d{4})(?P<sign>[-/.])(?P<month>[01]?\d)(?P=sign)(?P<day>[0-3]?\d)",
+    r"(?P<first>[0-3]?\d)(?P<sign>[-/.])(?P<other>[0-3]?\d)(?P=sign)(?P<year>\d{4}|\d{2})",
+    rf"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?\.?[\s-](?:of\s)?(?P<word>{_MONTH})[\s,-]{{1,2}}(?P<year>\d{{4}})",
+    rf"(?P<word>{_MONTH})[\s-](?P<day>[0-3]?\d)(?:st|nd|rd|th)?,?[\s-](?P<year>\d{{4}})",
+    r"(?P<year>(?:19|20)\d\d)(?P<month>[01]\d)(?P<day>[0-3]\d)",
 )
 _PIVOT = 69  # as in POSIX: 69 to 99 are of the 20th century
 
@@ -113,11 +111,17 @@ class DateEqual(Scorer, frozen=True):
 def last_date(text: str, *, day_first: bool | None = None) -> Moment | None:
     """The last date of a text, or None. Raises AmbiguousError when day and month cannot be told apart."""
     best: re.Match[str] | None = None
-    for form in _FORMS:
+    for form in _forms():
         for match in form.finditer(text):
             if best is None or match.end() > best.end():
                 best = match
     return None if best is None else _moment(best, day_first)
+
+
+@functools.cache
+def _forms() -> list[re.Pattern[str]]:
+    """Compiled when they are first needed: a command that starts imports every scorer."""
+    return [re.compile(rf"(?i)(?<![\w./-]){form}{_TIME}(?![\w/-]|\.\d)") for form in _FORMS]
 
 
 def _moment(match: re.Match[str], day_first: bool | None) -> Moment | None:
