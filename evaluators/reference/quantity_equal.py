@@ -27,6 +27,7 @@ _SIGNS = str.maketrans(
     {"μ": "µ", "·": "*", "⋅": "*", "²": "^2", "³": "^3", "⁴": "^4", "\u2212": "-", "⁻": "^-", "¹": "1"}
 )
 _SPELLED = {"℃": "degC", "°C": "degC", "℉": "degF", "°F": "degF", "°": "degree", "Å": "angstrom", "%": "percent"}
+_FAR = 50_000  # characters from the end within which a quantity is looked for
 _lock = threading.Lock()
 
 
@@ -34,11 +35,11 @@ class QuantityEqual(Scorer, frozen=True):
     """1 when the output's quantity equals the reference's, in whatever units they are written, else 0.
 
     A quantity is a number and a unit behind it: "5 km", "5000 m", "3.6 km/h", "9.81 m/s^2", "25 °C", "1.2e3 kg". The
-    output's is the last one after the last occurrence of `after`, or without `after` the last one at all; prefixes and
-    names are those of the SI and of everyday use. Equal means |x - reference| <= max(abs_tolerance, rel_tolerance *
-    |reference|) in the reference's unit. Units of another kind (length against time) are unequal. An output without a
-    quantity, as an empty one, is unparsable (0); a reference without one is skipped. Several references: the best counts.
-    Range {0, 1}, higher is better.
+    output's is the last one after the last occurrence of `after`, or without `after` the last one at all, of the last
+    50,000 characters; prefixes and names are those of the SI and of everyday use. Equal means
+    |x - reference| <= max(abs_tolerance, rel_tolerance * |reference|) in the reference's unit. Units of another kind
+    (length against time) are unequal. An output without a quantity, as an empty one, is unparsable (0); a reference
+    without one is skipped. Several references: the best counts. Range {0, 1}, higher is better.
 
     Source: unit definitions of pint 0.25, by CODATA and NIST.
     """
@@ -104,7 +105,7 @@ class QuantityEqual(Scorer, frozen=True):
 def last_quantity(text: str, thousands: Thousands = "comma") -> Any:
     """The last number of a text that has a known unit behind it, as a pint Quantity, or None."""
     # From the back, a stretch at a time: most quantities stand near the end, and a text may be long.
-    for end in range(len(text), max(0, len(text) - 200_000), -2000):
+    for end in range(len(text), max(0, len(text) - _FAR), -2000):
         start = max(0, end - 2200)
         for match in reversed(list(_NUMBER.finditer(text, start, min(len(text), end + 120)))):
             gap = _GAP.match(text, match.end())
