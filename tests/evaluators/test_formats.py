@@ -278,3 +278,13 @@ def test_markdown_made_to_hurt_is_read_in_time(unit: str) -> None:
 def test_markdown_without_a_demand_is_refused(args: dict[str, Any]) -> None:
     with pytest.raises(ScorerConfigError):
         build("markdown_structure", args)
+
+
+def test_a_doctype_in_a_comment_or_in_character_data_is_none() -> None:
+    assert scored("is_xml", "<!-- <!DOCTYPE x> --><a><![CDATA[<!DOCTYPE y>]]></a>").value == 1
+
+
+@pytest.mark.parametrize("path", ["", "/", "a//b", "a[1]", "../a", "{x}a", "a|b", "1a"])
+def test_a_required_element_is_a_path_of_names(path: str) -> None:
+    with pytest.raises(ScorerConfigError):
+        build("is_xml", {"required_elements": [path]})
