@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -472,6 +473,25 @@ def test_without_hosts_no_address_may_occur() -> None:
     assert scored("url_allow_list", "no address", {"hosts": []}).value == 1
 
 
+@pytest.mark.parametrize(
+    ("output", "args", "value"),
+    [
+        ("one two  three\nfour", {"unit": "words", "min": 4, "max": 4}, 1),
+        ("", {"unit": "words", "min": 1}, 0),
+        ("日本語", {"unit": "chars", "max": 2}, 0),
+        ("x" * 400, {"max": 100}, 1),
+        ("one two", {"unit": "words"}, 2),
+    ],
+)
+def test_a_length_lies_within_its_bounds_or_is_given_itself(output: str, args: dict[str, Any], value: float) -> None:
+    assert scored("length", output, args).value == value
+
+
+def test_the_endpoint_s_count_of_tokens_goes_before_our_own() -> None:
+    score = scored("length", "x" * 400, {"max": 100}, usage={"completion_tokens": 101})
+    assert (score.value, score.explanation) == (0, "101 tokens (reported by the endpoint), more than 100")
+
+
 HEURISTICS: dict[str, dict[str, Any]] = {
     "canary": {"strings": [SECRET]},
     "language": {"expected": "en"},
@@ -510,6 +530,7 @@ HARD_ADDRESSES = {
     "addresses": "https://a.b/" * (MILLION // 12),
     "brackets": "https://a.b/" + ")" * MILLION,
     "hosts": "é.é" * (MILLION // 3),
+    "white": "[a](<x" + " " * MILLION + "y>)",
 }
 
 
@@ -562,9 +583,10 @@ def test_an_evil_pattern_over_100_kilobytes_takes_milliseconds(pattern: str) -> 
 
 @pytest.mark.parametrize("use", HEURISTICS)
 @settings(max_examples=25, deadline=None)
-@given(output=st.text(max_size=80))
+@given(output=st.text(st.characters(exclude_categories=()), max_size=80))
 def test_any_text_gets_a_value_in_range_and_the_same_one_again(use: str, output: str) -> None:
     scorer = build(use, HEURISTICS[use])
     score = scorer.score(Sample(output=output, prompt=PROMPT))
     assert score.status == "ok", score.explanation
+    msgspec.json.encode(score)  # what is stored: no lone surrogate of the output gets that far
     assert score == scorer.score(Sample(output=output, prompt=PROMPT))
