@@ -190,6 +190,17 @@ async def test_a_jury_combines_as_asked(labels: list[str], combine: str, value: 
     assert len(score.evidence["jurors"]) == len(labels)
 
 
+async def test_a_majority_takes_the_labels_score_however_the_jurors_came_to_it() -> None:
+    def wavers(call: Call) -> Any:
+        return said(["yes", "yes", "no"][call.sample_index])
+
+    judges: list[Judge] = [ScriptedJudge(wavers, "a"), ScriptedJudge(wavers, "b"), *jurors("no")]
+    score = await judged("jury", {**RUBRIC, "votes": 3}, judges)
+    assert (score.value, score.label) == (1, "yes")
+    mean = await judged("jury", {**RUBRIC, "votes": 3, "combine": "mean"}, judges)
+    assert mean.value == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+
+
 async def test_a_juror_that_fails_is_visible_and_counts_for_the_quorum() -> None:
     gone = JudgeUnavailableError("connection refused")
     for missing, status in ((gone, "error"), ("banana", "unscored")):
