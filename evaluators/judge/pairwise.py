@@ -1,6 +1,7 @@
 """A model prefers the answer or another one, asked in both orders."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -28,7 +29,7 @@ class Pairwise(Comparing, frozen=True):
     else is a tie. `against` the reference, or the first of `others`. `instructions` (a template over the case, which does
     not place the answers) say what is better; `ties: false` makes the judge choose; with `votes` above 1 the most frequent
     verdict of an order counts, none is a tie. Evidence: `orders` (the outcome as each order gave it: answer first, answer
-    second), `consistent` (both the same: their mean over many is the positional agreement), the reasons, and the lengths
+    second), `consistent` (both the same; over many pairs: `positional_agreement`), the reasons, and the lengths
     in characters, for judges prefer the longer. Range [0, 1], higher is better. Equal texts tie unasked.
     Source: MT-Bench, Zheng et al. 2023 (arXiv 2306.05685), FastChat `llm_judge`; LLMBar (arXiv 2310.07641).
     """
@@ -48,7 +49,7 @@ class Pairwise(Comparing, frozen=True):
     async def decide(self, sample: Sample, models: Models, sample_index: int) -> Score:
         other = self._other(sample)
         if sample.output == other:
-            return self.scored(0.5, "both answers are the same text", label="tie", evidence={"consistent": True})
+            return self.scored(0.5, "both answers are the same text", label="tie")
         pairs = [[sample.output, other], [other, sample.output]]
         first, second = await together([self._order(sample, models.judge, pair, sample_index) for pair in pairs])
         orders: list[Outcome] = [_seen_first(first[0]), _seen_second(second[0])]
@@ -84,6 +85,12 @@ class Pairwise(Comparing, frozen=True):
 
     def _task(self) -> str:
         return _TASK.format(tie=', "tie" when neither is better' if self.ties else "")
+
+
+def positional_agreement(scores: Sequence[Score]) -> float | None:
+    """Share of the judged pairs whose verdict survived the exchange; None when none was judged."""
+    found = [score.evidence["consistent"] for score in scores if score.value is not None and score.evidence]
+    return sum(found) / len(found) if found else None
 
 
 def _seen_first(label: str) -> Outcome:

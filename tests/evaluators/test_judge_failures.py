@@ -72,7 +72,7 @@ BAD_REPLIES: dict[str, Callable[[Call], Any]] = {
 
 
 def test_all_judges_are_tried() -> None:
-    assert len(JUDGES) >= 19
+    assert len(JUDGES) >= 22
 
 
 @pytest.mark.parametrize("name", JUDGES)

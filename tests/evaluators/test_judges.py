@@ -13,6 +13,7 @@ from evaluators.contract import Chunk, Sample, Score, ScorerConfigError
 from evaluators.judge.asking import prompt
 from evaluators.judge.fence import Fence
 from evaluators.judge.jury import ratings
+from evaluators.judge.pairwise import positional_agreement
 from evaluators.judging import Judge, JudgeScorer, JudgeUnavailableError, Models
 from evaluators.registry import build, describe
 from tests.evaluators.injections import CLOSING, INJECTIONS, LOOK_ALIKES
@@ -94,6 +95,7 @@ async def test_equal_answers_tie_without_a_question() -> None:
     judge = ScriptedJudge(unreachable)
     score = await judged("pairwise", {}, [judge], reference="It is blue.")
     assert (score.value, judge.calls) == (0.5, [])
+    assert positional_agreement([score]) is None
 
 
 async def test_an_orders_votes_without_a_majority_are_a_tie() -> None:
@@ -283,6 +285,7 @@ async def test_g_eval_writes_its_steps_by_the_same_call_for_every_sample() -> No
         ("jury", {**RUBRIC, "min_jurors": 0}, "/args/min_jurors"),
         ("role_adherence", {}, "/args/role"),
         ("select_best", {"rounds": 0}, "/args/rounds"),
+        ("factual_correctness", {"beta": 0}, "/args/beta"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_where_they_are(use: str, args: dict[str, Any], pointer: str) -> None:
@@ -365,6 +368,33 @@ async def test_answer_correctness_weighs_claims_and_meaning() -> None:
         score = await judged("answer_correctness", args, script, reference="R", vectors=vectors)
         assert score.value == pytest.approx(value)
     assert "embeddings" not in build("answer_correctness", {"weights": [1, 0]}).reads
+
+
+@pytest.mark.parametrize(
+    ("args", "value"),
+    [
+        ({"mode": "precision"}, 2 / 3),
+        ({"mode": "recall"}, 2 / 4),
+        ({}, 4 / 7),
+        ({"beta": 2}, 5 * 1 / 3 / (8 / 3 + 0.5)),
+    ],
+)
+async def test_factual_correctness_is_an_f_measure_of_claims(args: dict[str, Any], value: float) -> None:
+    good = {("a", "R"), ("b", "R"), ("a", "It is blue.")}
+    script = claims_judge({"It is blue.": ["a", "b", "x"], "R": ["a", "c", "d"]}, good)
+    assert (await judged("factual_correctness", args, script, reference="R")).value == pytest.approx(value)
+
+
+async def test_passages_are_counted_by_use_and_by_contradiction() -> None:
+    def script(call: Call) -> Any:
+        name = "passages" if call.block("passages") else "sources"
+        return {n: said("yes" if text == "good" else "no") for n, text in call.items(name).items()}
+
+    chunks = [Chunk(id=str(n), text=text) for n, text in enumerate(["good", "bad", "bad", "bad"])]
+    assert (await judged("context_relevance", {}, script, chunks=chunks)).value == 0.25
+    against = await judged("hallucination", {}, script, chunks=chunks)
+    assert (against.value, against.direction) == (0.75, "minimize")
+    assert (await judged("hallucination", {}, unreachable, chunks=chunks, output="")).value == 0
 
 
 async def test_conversations_are_scored_by_the_share_of_good_turns() -> None:
@@ -474,7 +504,8 @@ async def test_recorded_verdicts_give_the_published_accuracy_and_positional_agre
 ) -> None:
     lines = (shared_data / "llmbar_judgements.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if row["subset"] == subset]
-    right, same, survived = 0, 0, 0
+    right, survived = 0, 0
+    scores = []
     for row in rows:
 
         def replay(call: Call, row: dict[str, Any] = row) -> Any:
@@ -493,8 +524,8 @@ async def test_recorded_verdicts_give_the_published_accuracy_and_positional_agre
         assert score.evidence is not None
         gold = "win" if row["label"] == 1 else "loss"
         right += score.evidence["orders"].count(gold)
-        same += score.evidence["consistent"]
+        scores.append(score)
         survived += score.label == gold
     assert round(100 * right / (2 * len(rows)), 2) == accuracy
-    assert round(100 * same / len(rows), 2) == agreement
+    assert round(100 * (positional_agreement(scores) or 0), 2) == agreement
     assert survived <= right / 2
