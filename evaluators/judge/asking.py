@@ -87,6 +87,11 @@ def reference_of(sample: Sample) -> str:
     return plain(references[0]) if len(references) == 1 else plain(references)
 
 
+def first_reference(sample: Sample) -> str:
+    """The reference as text, the first of several: a text to take apart or to hold beside the answer must be one."""
+    return plain(sample.references[0])
+
+
 def passages_of(sample: Sample) -> list[str]:
     """What retrieval found, best first: the chunks, else the context in one piece. Raises LackingError for neither."""
     passages = [chunk.text for chunk in sample.chunks or []] or ([sample.context] if sample.context else [])

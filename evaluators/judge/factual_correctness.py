@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 from evaluators.contract import Sample, Score, ScorerConfigError
-from evaluators.judge.asking import CaseJudge, Marked, reference_of
+from evaluators.judge.asking import CaseJudge, Marked, first_reference
 from evaluators.judge.claims import claims_of, supported
 from evaluators.judging import Models
 
@@ -15,7 +15,7 @@ class FactualCorrectness(CaseJudge, frozen=True):
     TP are claims of the answer that a judge finds supported by the reference, FP its others, FN claims of the reference that
     the answer does not support: precision TP / (TP + FP), recall TP / (TP + FN), F = (1 + b^2) P R / (b^2 P + R). Range
     [0, 1], higher is better. An empty output is 0; no claims on a side that is divided by: unscored; without a reference it
-    is skipped.
+    is skipped. Of several references the first counts.
     Source: Ragas 0.3 (FactualCorrectness), there rounded to two digits.
     """
 
@@ -33,7 +33,7 @@ class FactualCorrectness(CaseJudge, frozen=True):
     async def decide(self, sample: Sample, models: Models, sample_index: int) -> Score:
         if not sample.output.strip():
             return self.scored(0, "the output is empty")
-        judge, question, reference = models.judge, self.asked(sample), reference_of(sample)
+        judge, question, reference = models.judge, self.asked(sample), first_reference(sample)
         given = await supported(
             judge,
             await claims_of(judge, sample.output, question, sample_index),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from evaluators.contract import Sample, Score
-from evaluators.judge.asking import LackingError, chosen, reference_of, together
+from evaluators.judge.asking import LackingError, chosen, first_reference, together
 from evaluators.judge.comparing import Comparing
 from evaluators.judging import Judge, Models
 
@@ -26,7 +26,7 @@ class Pairwise(Comparing, frozen=True):
     """Whether a judge finds the answer better than another: 1 win, 0.5 tie, 0 loss.
 
     The judge sees both without their names, in both orders; a win or a loss counts only when it survives the exchange, all
-    else is a tie. `against` the reference, or the first of `others`. `instructions` (a template over the case, which does
+    else is a tie. `against` the (first) reference, or the first of `others`. `instructions` (a template over the case, which does
     not place the answers) say what is better; `ties: false` makes the judge choose; with `votes` above 1 the most frequent
     verdict of an order counts, none is a tie. Evidence: `orders` (the outcome as each order gave it: answer first, answer
     second), `consistent` (both the same; over many pairs: `positional_agreement`), the reasons, and the lengths
@@ -66,7 +66,7 @@ class Pairwise(Comparing, frozen=True):
 
     def _other(self, sample: Sample) -> str:
         if self.against == "reference":
-            return reference_of(sample)
+            return first_reference(sample)
         if not sample.others:
             raise LackingError("the sample has no other answers")
         return sample.others[0]

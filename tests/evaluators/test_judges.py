@@ -142,6 +142,14 @@ async def test_the_best_of_several_is_the_same_whoever_is_scored_and_its_place_c
     assert scores["blue"].label == "best"
 
 
+async def test_of_several_references_one_stands_against_the_answer() -> None:
+    judge = ScriptedJudge(lambda call: instance(call.schema))
+    await judged("pairwise", {}, [judge], reference=["Blue", "Azure"])
+    assert {call.block("answer 1") for call in judge.calls} == {"It is blue.", "Blue"}
+    await judged("factuality", {}, [judge], reference=["Blue", "Azure"])
+    assert judge.calls[-1].block("reference") == '["Blue", "Azure"]'
+
+
 @given(st.lists(st.text(max_size=5), min_size=2, max_size=6, unique=True), st.integers(0, 9))
 async def test_a_judge_that_prefers_a_place_shares_its_favour_out(answers: list[str], index: int) -> None:
     shares = [
