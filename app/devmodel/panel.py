@@ -93,15 +93,15 @@ def _facts(answer: str, reference: str, model: str) -> dict[str, Any]:
 def _numbered(
     blocks: Mapping[str, str], outside: str, fields: Mapping[str, Schema], model: str
 ) -> dict[str, Any] | None:
-    """A verdict on every item of the block that is an object of them."""
+    """A verdict on every item that is asked for, of the block that is an object of them."""
     for name, text in blocks.items():
         items = _decoded(text)
-        if isinstance(items, dict) and list(items) == list(fields):
+        if isinstance(items, dict) and fields.keys() <= items.keys():
             evidence = {other: body for other, body in blocks.items() if other != name}
             verdicts = {}
-            for number, item in items.items():
-                labels = fields[number]["properties"]["verdict"]["enum"]
-                verdicts[number] = _said(_support(name, item, evidence, outside, model), labels, "evidence")
+            for number, schema in fields.items():
+                labels = schema["properties"]["verdict"]["enum"]
+                verdicts[number] = _said(_support(name, items[number], evidence, outside, model), labels, "evidence")
             return verdicts
     return None
 

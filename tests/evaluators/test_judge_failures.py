@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evaluators.contract import Chunk, Sample, Score
 from evaluators.judging import JudgeReply, JudgeScorer, JudgeUnavailableError, Models
-from evaluators.registry import build, describe, names
+from evaluators.registry import build, describe, get, names
 from tests.evaluators.judges import Call, HashEmbedder, ScriptedJudge, instance, unreachable
 
 JUDGES = [name for name in names() if describe(name).kind == "judge"]
@@ -50,6 +50,12 @@ def without_reasons(call: Call) -> Any:
 def named_twice(call: Call) -> str:
     text = json.dumps(instance(call.schema))
     return f"{text[:-1]}, {text[1:]}"
+
+
+def test_no_judge_takes_an_argument_that_names_what_it_asks() -> None:
+    for name in JUDGES:
+        taken = set(get(name).__struct_fields__)
+        assert not taken & {"rubric", "endpoint", "endpoints", "embeddings", "self_judge"}, name
 
 
 BAD_REPLIES: dict[str, Callable[[Call], Any]] = {

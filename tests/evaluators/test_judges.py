@@ -44,7 +44,7 @@ def claims_judge(claims: dict[str, list[str]], good: set[tuple[str, str]]) -> Sc
             return {"claims": claims[call.block("text")]}
         (evidence,) = [name for name in ("context", "reference", "passage", "answer") if call.block(name)]
         items = call.items("claims")
-        return {n: said("yes" if (item, call.block(evidence)) in good else "no") for n, item in items.items()}
+        return {n: said("yes" if (items[n], call.block(evidence)) in good else "no") for n in call.fields}
 
     return script
 
@@ -309,6 +309,16 @@ async def test_faithfulness_is_the_share_of_supported_claims() -> None:
     assert (await judged("faithfulness", {}, lambda call: texts(), context="C")).status == "unscored"
     assert (await judged("faithfulness", {}, unreachable, output=" ", context="C")).status == "unscored"
     assert (await judged("faithfulness", {}, unreachable)).status == "skipped"
+
+
+async def test_many_claims_take_several_questions_of_few_fields_each() -> None:
+    claims = [f"claim {number}" for number in range(100)]
+    judge = ScriptedJudge(claims_judge({"It is blue.": claims}, {(claim, "C") for claim in claims[::4]}))
+    score = await judged("faithfulness", {}, [judge], context="C")
+    assert score.value == 0.25
+    assert score.evidence is not None
+    assert [each["claim"] for each in score.evidence["claims"]] == claims
+    assert max(len(call.fields) for call in judge.calls) * 3 < 100
 
 
 async def test_context_recall_looks_at_the_reference_only() -> None:
