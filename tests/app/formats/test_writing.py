@@ -1,4 +1,5 @@
 import json
+import re
 import string
 from typing import Any
 
@@ -17,7 +18,10 @@ NAMES = st.from_regex(r"[a-z][a-z0-9]{0,6}(/[a-z][a-z0-9]{0,6})?", fullmatch=Tru
 )
 VARIABLES = st.lists(st.from_regex(r"v[a-z0-9_]{0,6}", fullmatch=True), min_size=1, max_size=3, unique=True)
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r", exclude_categories=["Cs"]), max_size=30)
-BRACED = TEXT | st.lists(st.sampled_from(["{{", "{%", "{#", "{", "}}", " ", "a", "\n", "%}"]), max_size=5).map("".join)
+# What looks like a variable is one in GitHub's format, which has no way to write it as text.
+BRACED = (
+    TEXT | st.lists(st.sampled_from(["{{", "{%", "{#", "{", "}}", " ", "a", "\n", "%}"]), max_size=5).map("".join)
+).filter(lambda text: not re.search(r"\{\{\s*\w+\s*\}\}", text))
 VISIBLE = st.text(string.ascii_letters + "{%'\" .:,é😀", min_size=1, max_size=12).filter(lambda t: t == t.strip() and t)
 
 
