@@ -10,7 +10,7 @@ from app.kit.db import Sessions, writing
 from app.kit.errors import DomainError
 from app.llm.service import LLM
 from app.registry.service import Registry
-from app.runs import store, summary
+from app.runs import derived, store, summary
 from app.runs.active import ActiveRun, Live
 from app.runs.budget import Budget
 from app.runs.executor import Executor
@@ -131,6 +131,8 @@ class Engine:
         metrics: list[LiveMetric] = []
         judges: dict[int, EndpointJudge] = {}
         for number, metric in enumerate(spec.metrics):
+            if metric.derived is not None:
+                break  # they stand behind all others, and are computed when those are there
             if metric.rubric is None or metric.judge is None:
                 metrics.append(LiveMetric(metric, build(metric.use, metric.args)))
                 continue
@@ -174,6 +176,10 @@ class Engine:
         """Brings a run to rest. Called by the writer, once nothing of the run is left to store."""
         if self._active.get(run.id) is not run:
             return
+        if any(metric.derived is not None for metric in run.spec.metrics):
+            async with self._sessions.begin() as session:
+                await writing(session)
+                await derived.complete(session, run.project_id, run.id, run.spec)
         async with self._sessions() as session:
             metrics = await summary.summaries(session, run.project_id, run.id, run.spec, run.cases)
         async with self._sessions.begin() as session:

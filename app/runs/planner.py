@@ -20,6 +20,7 @@ from app.registry.kinds.endpoint import Price
 from app.registry.kinds.rubric import Rubric
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
+from app.runs import derived
 from app.runs.budget import BYTES_PER_TOKEN, DEFAULT_ANSWER_TOKENS, most_nano
 from app.runs.schemas import NANO, RunCreate
 from app.runs.scoring import Judging, metric_of
@@ -69,10 +70,10 @@ class Planner:
         if not items:
             raise InvalidContentError.at("/suite", f"all items of {content.dataset} were erased")
         judging = await self._judging(suite)
-        metrics = self._metrics(suite, judging)
+        repeats = asked.repeats or content.repeats
+        metrics = self._metrics(suite, judging, repeats)
         epoch = run_id if asked.fresh else ""
         bundles, variants = await self._variants(asked, suite, defaultdict(lambda: epoch, epochs or {}))
-        repeats = asked.repeats or content.repeats
         cells = len(variants) * len(items) * repeats
         if cells > MAX_CELLS:
             raise InvalidContentError(
@@ -116,9 +117,9 @@ class Planner:
         except NotFoundError as error:
             raise InvalidContentError.at(pointer, error.detail) from error
 
-    async def metrics(self, suite: Artifact) -> list[Metric]:
-        """The suite's scorers, with rubrics and their endpoints as pinned."""
-        return self._metrics(suite, await self._judging(suite))
+    async def metrics(self, suite: Artifact, repeats: int) -> list[Metric]:
+        """The suite's metrics for so many repeats, with rubrics and their endpoints as pinned."""
+        return self._metrics(suite, await self._judging(suite), repeats)
 
     async def _judging(self, suite: Artifact) -> list[Judging | None]:
         """By scorer: what judges, if a model does."""
@@ -132,9 +133,12 @@ class Planner:
             found.append(Judging(rubric, await self._registry.by_digest("endpoint", rubric.pins["/endpoint"])))
         return found
 
-    def _metrics(self, suite: Artifact, judging: Sequence[Judging | None]) -> list[Metric]:
+    def _metrics(self, suite: Artifact, judging: Sequence[Judging | None], repeats: int) -> list[Metric]:
         scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
-        return [metric_of(scorer, judge, f"/scorers/{i}") for i, (scorer, judge) in scorers]
+        metrics = [metric_of(scorer, judge, f"/scorers/{i}") for i, (scorer, judge) in scorers]
+        metrics += derived.metrics_of(suite.content.derived, metrics)
+        derived.check_repeats(metrics, repeats)
+        return metrics
 
     async def _variants(
         self, asked: RunCreate, suite: Artifact, epochs: Mapping[str, str]
@@ -262,7 +266,11 @@ class Planner:
 
     def _warnings(self, metrics: Sequence[Metric], variants: Sequence[Variant]) -> Any:
         for metric in metrics:
-            if metric.judge is not None and any(v.endpoint_digest == metric.judge for v in variants):
+            if (
+                metric.derived is None
+                and metric.judge is not None
+                and any(v.endpoint_digest == metric.judge for v in variants)
+            ):
                 yield f"{metric.name}: the judge is one of the models under test; models prefer their own answers"
 
 

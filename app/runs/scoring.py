@@ -13,6 +13,7 @@ from app.kit.errors import FieldError, InvalidContentError
 from app.registry.kinds.rubric import Rubric
 from app.registry.kinds.suite import ScorerSpec
 from app.registry.service import Artifact, deciding
+from app.runs.derived import check_reduction
 from app.runs.schemas import NANO
 from app.runs.spec import Metric
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
@@ -39,6 +40,7 @@ def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str) -> Metric
     except ScorerConfigError as error:
         raise InvalidContentError(error.message, [FieldError(pointer + error.pointer, error.message)]) from error
     read = scorer.value_range
+    check_reduction(spec.reduce, spec.k, scorer.verdict(read.low) is not None, pointer)
     parts: dict[str, Any] = {"use": spec.use, "version": scorer.version, "args": scorer.arguments()}
     if judging is not None:
         parts["rubric"] = digest(deciding(judging.rubric))
@@ -59,6 +61,8 @@ def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str) -> Metric
         rubric=None if judging is None else judging.rubric.digest,
         rubric_ref=None if judging is None else judging.rubric.ref,
         judge=None if judging is None else judging.endpoint.digest,
+        reduce=spec.reduce,
+        k=spec.k or 1,
     )
 
 

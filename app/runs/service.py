@@ -199,7 +199,7 @@ class Runs:
             suite = await planner.suite(given)
             if suite.pins["/dataset"] != run.spec.dataset_digest:
                 raise InvalidContentError.at("/suite", f"{suite.ref} is about another dataset version than this run")
-            metrics = await planner.metrics(suite)
+            metrics = await planner.metrics(suite, run.spec.repeats)
             spec = msgspec.structs.replace(run.spec, metrics=metrics, suite=suite.ref, suite_digest=suite.digest)
             run.row.spec = msgspec.to_builtins(spec)
             lineage = Lineage(Repository(session, caller.project_id))

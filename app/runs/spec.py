@@ -6,13 +6,17 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from evaluators.metrics.reducers import COUNTING, Reducer
+
 Direction = Literal["maximize", "minimize"]
 
 
 class Metric(msgspec.Struct, frozen=True):
     """One scorer of the suite. `args` hold all arguments; of a judge, `rubric` and `judge` are digests.
 
-    `identity` is the digest of what decides a score beside the answer and the item.
+    `identity` is the digest of what decides a score beside the answer and the item. A `derived` metric is made of other
+    scores of its cell (`derived.Made`), and stands behind all that are not. `reduce` (with `k`) makes one number of a case's
+    repeats.
     """
 
     name: str
@@ -30,6 +34,17 @@ class Metric(msgspec.Struct, frozen=True):
     rubric: str | None = None
     rubric_ref: str | None = None
     judge: str | None = None
+    derived: dict[str, Any] | None = None
+    reduce: Reducer = "mean"
+    k: int = 1
+
+    @property
+    def of_cases(self) -> "Metric":
+        """The metric of whole cases: counted passes have a scale of their own."""
+        if self.reduce not in COUNTING:
+            return self
+        binary = self.reduce in ("majority", "at_least_k")
+        return msgspec.structs.replace(self, direction="maximize", low=0.0, high=1.0, unit=None, binary=binary)
 
     def applies_to(self, tags: Sequence[str]) -> bool:
         return not self.when or any(tag in self.when for tag in tags)
