@@ -53,8 +53,8 @@ class PhraseScorer(Scorer, frozen=True):
         return self.measure_batch([sample])[0]
 
     def measure_batch(self, samples: Sequence[Sample]) -> list[Score]:
-        passed, found, combine = self.scored(1.0, "found"), self.found, self.combine()
-        given = self._given
+        passed, failed = self.scored(1.0, "found"), self.scored(0.0, "not found")
+        found, combine, given = self.found, self.combine(), self._given
         folded = [each.casefold() for each in given] if self.ignore_case else given
         scores = []
         for sample in samples:
@@ -67,10 +67,24 @@ class PhraseScorer(Scorer, frozen=True):
                     [reference] if isinstance(reference, str) else [each for each in texts(sample.references) if each]
                 )
                 wanted = [each.casefold() for each in phrases] if self.ignore_case else phrases
+            if len(wanted) == 1:
+                scores.append(passed if found(output, wanted[0]) else _missed(failed, phrases))
+                continue
             hits = [found(output, phrase) for phrase in wanted]
-            scores.append(passed if combine(hits) else self._missed(phrases, hits))
+            if combine(hits):
+                scores.append(passed)
+            else:
+                scores.append(_missed(failed, [each for each, hit in zip(phrases, hits, strict=True) if not hit]))
         return scores
 
-    def _missed(self, phrases: list[str], hits: list[bool]) -> Score:
-        missing = [clip(phrase) for phrase, hit in zip(phrases, hits, strict=True) if not hit]
-        return self.scored(0.0, f"not found: {', '.join(missing[:5])}")
+
+def _missed(failed: Score, phrases: list[str]) -> Score:
+    """The failing score with the phrases that were not found; made without `scored`, which would cost more than the search."""
+    return Score(
+        value=failed.value,
+        passed=failed.passed,
+        explanation="not found: " + ", ".join(map(clip, phrases[:5])),
+        name=failed.name,
+        version=failed.version,
+        direction=failed.direction,
+    )

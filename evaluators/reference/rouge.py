@@ -2,13 +2,13 @@
 
 import functools
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from rapidfuzz.distance import LCSseq
 
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
+from evaluators.reference import ngrams
 from evaluators.reference.pairs import QUADRATIC_LIMIT
 from evaluators.text import texts
 
@@ -140,14 +140,7 @@ def lcs_length(left: Sequence[bytes] | Sequence[str], right: Sequence[bytes] | S
 
 def ngram_counts(n: int, found: Sequence[bytes] | Sequence[str], expected: Sequence[bytes] | Sequence[str]) -> Counts:
     """How many n-grams two lists of tokens share, counted with repeats, and how many each has."""
-    left: Counter[object]
-    right: Counter[object]
-    if n == 1:
-        left, right = Counter(found), Counter(expected)
-    else:
-        left = Counter(zip(*(found[start:] for start in range(n)), strict=False))
-        right = Counter(zip(*(expected[start:] for start in range(n)), strict=False))
-    common = sum([min(left[gram], right[gram]) for gram in left.keys() & right.keys()])
+    common = ngrams.matches(found, [expected], n)[n - 1]
     return Counts(common, max(len(found) - n + 1, 0), max(len(expected) - n + 1, 0))
 
 
