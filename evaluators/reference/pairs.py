@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from evaluators.contract import Sample, Score, Scorer
 from evaluators.text import texts
 
+COMPARED = "compared with the reference"
+
 # Character pairs that a quadratic comparison may look at; about two seconds of work.
 QUADRATIC_LIMIT = 1e11
 
@@ -45,7 +47,7 @@ class TextPairScorer(Scorer, frozen=True):
             sizes = f"{len(output):,} and {max(map(len, alternatives)):,} characters"
             return Score.error(f"{self.name} would take too long on texts of {sizes}")
         if len(alternatives) == 1:
-            return self.scored(self.compare(output, alternatives[0]))
+            return self.scored(self.compare(output, alternatives[0]), COMPARED)
         values = [self.compare(output, each) for each in alternatives]
         best = self.best(values)
         return self.scored(
@@ -70,11 +72,11 @@ class TextPairScorer(Scorer, frozen=True):
         values, name, version = self._range, self.name, self.version
         low, high, direction = values.low, values.high, values.direction
         if self.negate or high is None or self.verdict(low) is not None:
-            return self.scored
+            return lambda value: self.scored(value, COMPARED)
 
         def scored(value: float) -> Score:
             if low <= value <= high:
-                return Score(value=value, name=name, version=version, direction=direction)
+                return Score(value=value, explanation=COMPARED, name=name, version=version, direction=direction)
             return self.scored(value)  # which refuses it
 
         return scored

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from evaluators.contract import Sample, Score, Scorer
+from evaluators.reference.pairs import COMPARED
 from evaluators.text import texts
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class SacreScorer(Scorer, frozen=True):
         value = evaluate(sample.output, references)
         if self._range.high is not None:
             value = min(value, self._range.high)  # a sum of logarithms may end a rounding above 1
-        explanation = f"compared with {len(references)} references at once" if len(references) > 1 else ""
+        explanation = f"compared with {len(references)} references at once" if len(references) > 1 else COMPARED
         return self.scored(value, explanation)
 
 
