@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from evaluators.contract import Sample, Score, ScorerConfigError
-from evaluators.reference import promptfoo
-from evaluators.reference.sacre import SacreScorer, Smooth, Tokenize, Words, bleu_metric, ngram_statistics
+from evaluators.reference import ngrams, promptfoo
+from evaluators.reference.sacre import SacreScorer, Smooth, Tokenize, Words, bleu_metric
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
@@ -54,13 +54,14 @@ class Bleu(SacreScorer, frozen=True):
         def evaluate(output: str, references: Sequence[str]) -> float:
             if self.lowercase:
                 output, references = output.lower(), [each.lower() for each in references]
-            found, order = split(output), self.max_ngram_order
-            matches, totals, nearest = ngram_statistics(found, [split(each) for each in references], order)
+            found, expected, order = split(output), [split(each) for each in references], self.max_ngram_order
+            matches = ngrams.matches(found, expected, order)
             if not matches[0]:
                 return 0.0
+            nearest = min((abs(len(each) - len(found)), len(each)) for each in expected)[1]
             score = self._metric.compute_bleu(
                 matches,
-                totals,
+                ngrams.totals(len(found), order),
                 len(found),
                 nearest,
                 self.smooth_method,

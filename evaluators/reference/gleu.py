@@ -1,10 +1,9 @@
 """Google's BLEU for sentences."""
 
-from collections import Counter
 from typing import Literal
 
 from evaluators.contract import ScorerConfigError
-from evaluators.reference import promptfoo
+from evaluators.reference import ngrams, promptfoo
 from evaluators.reference.pairs import TextPairScorer
 
 
@@ -37,18 +36,9 @@ class Gleu(TextPairScorer, frozen=True):
         if self.profile == "promptfoo":
             return promptfoo.gleu(output, reference)
         found, expected = output.split(), reference.split()
-        total = matches = 0
-        longer = max(len(found), len(expected))
-        for n in range(self.min_len, self.max_len + 1):
-            total += max(longer - n + 1, 0)
-            here = Counter(zip(*(found[start:] for start in range(n)), strict=False))
-            there = Counter(zip(*(expected[start:] for start in range(n)), strict=False))
-            shared = sum([min(here[gram], there[gram]) for gram in here.keys() & there.keys()])
-            if not shared:  # a longer match would hold a shorter one; only the totals go on
-                total += sum(max(longer - more + 1, 0) for more in range(n + 1, self.max_len + 1))
-                break
-            matches += shared
-        return matches / total if total else 0.0
+        shared = ngrams.matches(found, [expected], self.max_len)[self.min_len - 1 :]
+        total = sum(ngrams.totals(max(len(found), len(expected)), self.max_len)[self.min_len - 1 :])
+        return sum(shared) / total if total else 0.0
 
     def work(self, output: str, reference: str) -> float:
         return 0

@@ -1,9 +1,11 @@
 """The shared form of scorers that compare the output with reference texts, one pair at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from evaluators.contract import Sample, Score, Scorer
 from evaluators.text import texts
+
+COMPARED = "compared with the reference"
 
 # Character pairs that a quadratic comparison may look at; about two seconds of work.
 QUADRATIC_LIMIT = 1e11
@@ -45,7 +47,7 @@ class TextPairScorer(Scorer, frozen=True):
             sizes = f"{len(output):,} and {max(map(len, alternatives)):,} characters"
             return Score.error(f"{self.name} would take too long on texts of {sizes}")
         if len(alternatives) == 1:
-            return self.scored(self.compare(output, alternatives[0]))
+            return self.scored(self.compare(output, alternatives[0]), COMPARED)
         values = [self.compare(output, each) for each in alternatives]
         best = self.best(values)
         return self.scored(
@@ -55,15 +57,29 @@ class TextPairScorer(Scorer, frozen=True):
         )
 
     def measure_batch(self, samples: Sequence[Sample]) -> list[Score]:
-        compare, scored, measure = self.compare, self.scored, self.measure
         if self.ignore_case:
-            return [measure(sample) for sample in samples]
+            return [self.measure(sample) for sample in samples]
+        compare, measure, scored = self.compare, self.measure, self._scoring()
         return [
             scored(compare(sample.output, sample.reference))
             if isinstance(sample.reference, str) and len(sample.output) * len(sample.reference) < _SMALL
             else measure(sample)
             for sample in samples
         ]
+
+    def _scoring(self) -> Callable[[float], Score]:
+        """`scored`, with all that does not depend on the value done once for a batch."""
+        values, name, version = self._range, self.name, self.version
+        low, high, direction = values.low, values.high, values.direction
+        if self.negate or high is None or self.verdict(low) is not None:
+            return lambda value: self.scored(value, COMPARED)
+
+        def scored(value: float) -> Score:
+            if low <= value <= high:
+                return Score(value=value, explanation=COMPARED, name=name, version=version, direction=direction)
+            return self.scored(value)  # which refuses it
+
+        return scored
 
     def best(self, values: list[float]) -> int:
         """The index of the reference that counts: the first of the highest values, or of the lowest where less is better."""

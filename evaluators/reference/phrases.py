@@ -53,24 +53,26 @@ class PhraseScorer(Scorer, frozen=True):
         return self.measure_batch([sample])[0]
 
     def measure_batch(self, samples: Sequence[Sample]) -> list[Score]:
-        passed, found, combine = self.scored(1.0, "found"), self.found, self.combine()
-        given = self._given
+        passed, failed = self.scored(1.0, "found"), self.scored(0.0, "the reference was not found")
+        found, combine, given = self.found, self.combine(), self._given
         folded = [each.casefold() for each in given] if self.ignore_case else given
         scores = []
         for sample in samples:
-            output, phrases, wanted = sample.output, given, folded
+            output, reference = sample.output, sample.reference
             if self.ignore_case:
                 output = output.casefold()
+            phrases, wanted = given, folded
             if not given:
-                reference = sample.reference
-                phrases = (
-                    [reference] if isinstance(reference, str) else [each for each in texts(sample.references) if each]
-                )
+                if isinstance(reference, str):
+                    wanted_one = reference.casefold() if self.ignore_case else reference
+                    scores.append(passed if found(output, wanted_one) else failed)
+                    continue
+                phrases = [each for each in texts(sample.references) if each]
                 wanted = [each.casefold() for each in phrases] if self.ignore_case else phrases
             hits = [found(output, phrase) for phrase in wanted]
-            scores.append(passed if combine(hits) else self._missed(phrases, hits))
+            if combine(hits):
+                scores.append(passed)
+            else:
+                missing = [each for each, hit in zip(phrases, hits, strict=True) if not hit]
+                scores.append(self.scored(0.0, "not found: " + ", ".join(map(clip, missing[:5]))))
         return scores
-
-    def _missed(self, phrases: list[str], hits: list[bool]) -> Score:
-        missing = [clip(phrase) for phrase, hit in zip(phrases, hits, strict=True) if not hit]
-        return self.scored(0.0, f"not found: {', '.join(missing[:5])}")

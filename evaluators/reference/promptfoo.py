@@ -5,14 +5,14 @@ Its sources: `src/assertions/{bleu,gleu,rouge,levenshtein}.ts`, and the tokenize
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
 
 from evaluators.contract import Scorer, ScorerConfigError
+from evaluators.reference import ngrams
 
-_ORDERS = range(1, 5)
+_ORDER = 4
 _NO_MATCH = 1e-7  # what a precision of 0 counts as
 
 # JavaScript's white space: Python's `\s` also has the four separators U+001C to U+001F and U+0085, and lacks U+FEFF.
@@ -69,17 +69,12 @@ def bleu(output: str, references: Sequence[str]) -> float:
         return 0.0
     found = _words(output)
     expected = [_words(each) for each in references]
-    logarithms = []
-    for n in _ORDERS:
-        total = len(found) - n + 1
-        if total <= 0:
-            break
-        grams = Counter(_grams(found, n))
-        matches = max(_shared(grams, Counter(_grams(each, n))) for each in expected)
-        logarithms.append(math.log(matches / total if matches else _NO_MATCH))
+    totals = [total for total in ngrams.totals(len(found), _ORDER) if total]
+    matches = map(max, zip(*(ngrams.matches(found, [each], _ORDER) for each in expected), strict=True))
+    precisions = [match / total or _NO_MATCH for match, total in zip(matches, totals, strict=False)]
     nearest = min((abs(len(each) - len(found)), len(each)) for each in expected)[1]
     brevity = 1.0 if len(found) > nearest else math.exp(1 - nearest / len(found))
-    return brevity * math.exp(math.fsum(logarithms) / len(logarithms))
+    return brevity * math.exp(math.fsum(map(math.log, precisions)) / len(precisions))
 
 
 def gleu(output: str, reference: str) -> float:
@@ -89,15 +84,14 @@ def gleu(output: str, reference: str) -> float:
         return 0.0
     if found == expected:
         return 1.0
-    matches = sum(_shared(Counter(_grams(found, n)), Counter(_grams(expected, n))) for n in _ORDERS)
-    totals = [sum(max(len(each) - n + 1, 0) for n in _ORDERS) for each in (found, expected)]
-    return matches / max(totals) if all(totals) else 0.0
+    sizes = [sum(ngrams.totals(len(each), _ORDER)) for each in (found, expected)]
+    return sum(ngrams.matches(found, [expected], _ORDER)) / max(sizes) if all(sizes) else 0.0
 
 
 def rouge_1(output: str, reference: str) -> tuple[int, int, int]:
     """promptfoo's `rouge-n`: shared Penn Treebank tokens in lower case, and how many each text has."""
     found, expected = treebank(output.lower()), treebank(reference.lower())
-    return _shared(Counter(found), Counter(expected)), len(found), len(expected)
+    return ngrams.matches(found, [expected], 1)[0], len(found), len(expected)
 
 
 def meteor_words(text: str) -> list[str]:
@@ -146,12 +140,3 @@ def _words(text: str) -> list[str]:
 def _without_stops(text: str) -> list[str]:
     words = [word.rstrip(".") for word in _words(text)]
     return words if any(words) else []
-
-
-def _grams(words: list[str], n: int) -> list[str]:
-    # Joined as promptfoo joins them.
-    return words if n == 1 else [" ".join(words[start : start + n]) for start in range(len(words) - n + 1)]
-
-
-def _shared(left: Counter[str], right: Counter[str]) -> int:
-    return sum([min(left[gram], right[gram]) for gram in left.keys() & right.keys()])

@@ -2,13 +2,13 @@
 
 import functools
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from rapidfuzz.distance import LCSseq
 
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
+from evaluators.reference import ngrams
 from evaluators.reference.pairs import QUADRATIC_LIMIT
 from evaluators.text import texts
 
@@ -59,17 +59,17 @@ class RougeScorer(Scorer, frozen=True):
     def measure(self, sample: Sample) -> Score:
         alternatives = texts(sample.references)
         try:
-            every = [parts(self.counts(sample.output, each)) for each in alternatives]
+            counted = [self.counts(sample.output, each) for each in alternatives]
         except TooLongError as exc:
             return Score.error(f"{self.name} would take too long on texts of {exc}")
-        best = max(range(len(every)), key=lambda index: every[index]["f"])
-        value = every[best][self.part]
-        if len(every) == 1:
-            return self.scored(value)
+        best = max(range(len(counted)), key=lambda index: _f(*counted[index]))
+        values = [_PARTS[self.part](*each) for each in counted]
+        if len(values) == 1:
+            return self.scored(values[0], said(*counted[0]))
         return self.scored(
-            value,
-            f"the best of {len(every)} references is number {best + 1}",
-            evidence={"reference": best, "values": [each[self.part] for each in every]},
+            values[best],
+            f"the best of {len(values)} references is number {best + 1}: {said(*counted[best])}",
+            evidence={"reference": best, "values": values},
         )
 
     def measure_batch(self, samples: Sequence[Sample]) -> list[Score]:
@@ -80,7 +80,8 @@ class RougeScorer(Scorer, frozen=True):
                 scores.append(self.measure(sample))
                 continue
             try:
-                scores.append(scored(part(*counts(sample.output, sample.reference))))
+                found = counts(sample.output, sample.reference)
+                scores.append(scored(part(*found), said(*found)))
             except TooLongError as exc:
                 scores.append(Score.error(f"{self.name} would take too long on texts of {exc}"))
         return scores
@@ -95,9 +96,9 @@ class TooLongError(Exception):
     """Two texts that would take longer to compare than is reasonable; says how long they are."""
 
 
-def parts(counts: Counts) -> dict[Part, float]:
-    """Precision, recall and F of counts; a text without units has 0 of each."""
-    return {"f": _f(*counts), "precision": _precision(*counts), "recall": _recall(*counts)}
+def said(common: int, found: int, expected: int) -> str:
+    """Counts as an explanation."""
+    return f"{common} in common, of {found} in the output and {expected} in the reference"
 
 
 def _precision(common: int, found: int, expected: int) -> float:  # noqa: ARG001 - one signature for all parts
@@ -140,14 +141,7 @@ def lcs_length(left: Sequence[bytes] | Sequence[str], right: Sequence[bytes] | S
 
 def ngram_counts(n: int, found: Sequence[bytes] | Sequence[str], expected: Sequence[bytes] | Sequence[str]) -> Counts:
     """How many n-grams two lists of tokens share, counted with repeats, and how many each has."""
-    left: Counter[object]
-    right: Counter[object]
-    if n == 1:
-        left, right = Counter(found), Counter(expected)
-    else:
-        left = Counter(zip(*(found[start:] for start in range(n)), strict=False))
-        right = Counter(zip(*(expected[start:] for start in range(n)), strict=False))
-    common = sum([min(left[gram], right[gram]) for gram in left.keys() & right.keys()])
+    common = ngrams.matches(found, [expected], n)[n - 1]
     return Counts(common, max(len(found) - n + 1, 0), max(len(expected) - n + 1, 0))
 
 
