@@ -61,6 +61,8 @@ def test_numbers_are_read_as_their_country_writes_them(
         (r"\sin^2 x + \cos^2 x", "1", 1),
         ("sqrt(x^2)", "x", 0),
         (r"1\frac{1}{2}", "3/2", 1),
+        (r"3\frac{1}{xy}", "3/(yx)", 1),
+        (r"3\frac12", "3.5", 1),
         ("x = 5", "5", 1),
         ("x < 3", "3 > x", 1),
         (r"x \le 3", "x < 3", 0),
