@@ -5,21 +5,10 @@ A text becomes a tree of `Node`; `mathvalue` computes it.
 
 import re
 from fractions import Fraction
-from typing import NamedTuple
 
-from evaluators.mathtokens import COMMANDS, FUNCTIONS, Cursor, NotMathError, Token, tokens
+from evaluators.mathtokens import COMMANDS, FUNCTIONS, GREEK, Cursor, Node, NotMathError, Token, tokens
 
-_DEEPEST = 60
 _MOST_OPERATIONS = 200
-
-
-class Node(NamedTuple):
-    """`kind` is number, symbol, constant, or the name of an operation over `parts`; relations and lists are nodes, too."""
-
-    kind: str
-    parts: tuple["Node", ...] = ()
-    number: Fraction = Fraction(0)
-    name: str = ""
 
 
 def read(text: str, *, percent_is_fraction: bool = False) -> Node:
@@ -33,7 +22,7 @@ class _Parser(Cursor):
     def __init__(self, tokens: list[Token], percent_is_fraction: bool) -> None:
         super().__init__(tokens)
         self._percent = percent_is_fraction
-        self._depth = self._bars = self._operations = 0
+        self._bars = self._operations = 0
 
     def whole(self) -> Node:
         node = self._list()
@@ -59,9 +48,7 @@ class _Parser(Cursor):
         return Node("relation", tuple(parts), name=" ".join(signs))
 
     def _sum(self) -> Node:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise NotMathError("it is nested too deeply")
+        self._deeper()
         node = self._product()
         while (sign := self._take("+", "-", "pm")) is not None:
             node = Node({"+": "add", "-": "sub", "pm": "pm"}[sign], (node, self._product()))
@@ -110,9 +97,7 @@ class _Parser(Cursor):
         return base
 
     def _exponent(self) -> Node:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise NotMathError("it is nested too deeply")
+        self._deeper()
         negative = self._take("-") is not None
         self._take("+")
         node = self._power() if self._now.text != "{" else self._chained(self._group("{", "}"))
@@ -247,7 +232,7 @@ class _Parser(Cursor):
         if name in COMMANDS.values():
             self._at -= 1
             self._fail()
-        if name in ("alpha", "beta", "gamma", "delta", "theta", "lambda", "mu", "phi", "omega", "sigma", "rho", "tau"):
+        if name in GREEK:
             return Node("symbol", name=name)
         raise NotMathError(f"\\{name} is not known")
 
@@ -266,9 +251,7 @@ class _Parser(Cursor):
         return self._primary()
 
     def _function(self, name: str) -> Node:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise NotMathError("it is nested too deeply")
+        self._deeper()
         base = power = None
         while self._now.text in ("_", "^"):
             if self._take("_") is not None:

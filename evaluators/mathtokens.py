@@ -1,10 +1,12 @@
-"""The words of a formula, plain or in LaTeX: numbers, commands, signs and names."""
+"""The words of a formula, plain or in LaTeX: numbers, commands, signs and names; and what is built of them."""
 
 import functools
 import re
+from fractions import Fraction
 from typing import NamedTuple, NoReturn
 
 LONGEST = 2000
+_DEEPEST = 60
 FUNCTIONS = frozenset(
     "sqrt sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp abs".split()  # noqa: SIM905
 )
@@ -14,6 +16,9 @@ COMMANDS = {
     "neq": "!=", "lvert": "|", "rvert": "|", "vert": "|", "lbrace": r"\{", "rbrace": r"\}", "cup": "cup", "in": "in",
     "pi": "pi", "infty": "inf", "infinity": "inf", "pm": "pm",
 }  # fmt: skip
+GREEK = frozenset(
+    "alpha beta gamma delta theta lambda mu phi omega sigma rho tau".split()  # noqa: SIM905
+)
 _DROPPED = frozenset(
     "left right big Big bigg Bigg displaystyle textstyle quad qquad limits mathrm mathbf rm bf".split()  # noqa: SIM905
 )
@@ -31,6 +36,15 @@ _LEXEME = (
 
 class NotMathError(ValueError):
     """The text is not mathematics that can be read; the message says where."""
+
+
+class Node(NamedTuple):
+    """`kind` is number, symbol, constant, or the name of an operation over `parts`; relations and lists are nodes, too."""
+
+    kind: str
+    parts: tuple["Node", ...] = ()
+    number: Fraction = Fraction(0)
+    name: str = ""
 
 
 class Token(NamedTuple):
@@ -83,7 +97,7 @@ class Cursor:
 
     def __init__(self, words: list[Token]) -> None:
         self._tokens = words
-        self._at = 0
+        self._at = self._depth = 0
 
     @property
     def _now(self) -> Token:
@@ -102,3 +116,8 @@ class Cursor:
 
     def _fail(self) -> NoReturn:
         raise NotMathError(f"{self._now.text!r} was not expected")
+
+    def _deeper(self) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise NotMathError("it is nested too deeply")

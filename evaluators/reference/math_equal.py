@@ -6,7 +6,7 @@ from typing import Literal
 
 from evaluators import mathtext, mathvalue
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
-from evaluators.mathtokens import LONGEST, NotMathError
+from evaluators.mathtokens import LONGEST, Node, NotMathError
 from evaluators.text import clip, texts
 
 _IN_TEXT = re.compile(r"\$\$([^$]{1,2000})\$\$|\$([^$]{1,2000})\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.DOTALL)
@@ -70,10 +70,10 @@ class MathEqual(Scorer, frozen=True):
             return self.scored(float(any(verdicts)), f"found {clip(found)}, expected {wanted}")
         return Score.unparsable(f"{reason}; expected {wanted}")
 
-    def _read(self, text: str) -> mathtext.Node:
+    def _read(self, text: str) -> Node:
         return mathtext.read(text.strip().rstrip(".").strip(), percent_is_fraction=self.percent == "fraction")
 
-    def _same(self, found: mathtext.Node, reference: str) -> bool:
+    def _same(self, found: Node, reference: str) -> bool:
         try:
             expected = self._read(_unboxed(reference))
         except NotMathError:
