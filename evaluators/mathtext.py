@@ -203,6 +203,8 @@ class _Parser(Cursor):
 
     def _subscript(self) -> str:
         if self._take("{") is None:
+            if self._now.kind == "end":
+                self._fail()
             self._at += 1
             return self._tokens[self._at - 1].text
         start = self._at
