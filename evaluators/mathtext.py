@@ -3,131 +3,32 @@
 A text becomes a tree of `Node`; `mathvalue` computes it.
 """
 
-import functools
 import re
 from fractions import Fraction
-from typing import NamedTuple, NoReturn
 
-LONGEST = 2000
-_DEEPEST = 60
+from evaluators.mathtokens import COMMANDS, FUNCTIONS, GREEK, Cursor, Node, NotMathError, Token, tokens
+
 _MOST_OPERATIONS = 200
-_FUNCTIONS = frozenset(
-    "sqrt sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp abs".split()  # noqa: SIM905
-)
-_COMMANDS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "cdot": "*", "times": "*", "ast": "*", "div": "/", "le": "<=",
-    "leq": "<=", "leqslant": "<=", "ge": ">=", "geq": ">=", "geqslant": ">=", "lt": "<", "gt": ">", "ne": "!=",
-    "neq": "!=", "lvert": "|", "rvert": "|", "vert": "|", "lbrace": r"\{", "rbrace": r"\}", "cup": "cup", "in": "in",
-    "pi": "pi", "infty": "inf", "infinity": "inf", "pm": "pm",
-}  # fmt: skip
-_DROPPED = frozenset(
-    "left right big Big bigg Bigg displaystyle textstyle quad qquad limits mathrm mathbf rm bf".split()  # noqa: SIM905
-)
-_UNICODE = str.maketrans(
-    {"−": "-", "–": "-", "×": "*", "⋅": "*", "·": "*", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "≤": "<=", "≥": ">=",
-     "√": r"\sqrt ", "²": "^2", "³": "^3", "±": r"\pm ", "∪": r"\cup ", "½": r"\frac12 ", "≠": "!=", "°": "", "$": ""}
-)  # fmt: skip
-_UNITS = r"\\(?:text|textbf|textrm|mbox|operatorname)\s?\{([^{}]*)\}|\^\s?\{?\s?\\circ\s?\}?|\\degree"
-_LEXEME = (
-    r"(?P<number>\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
-    r"|\\(?P<command>[A-Za-z]+)|(?P<sign>\\[{}%]|\*\*|<=|>=|!=|[-+*/^_(){}\[\]|,=<>!%;])|(?P<word>[A-Za-z]+)"
-    r"|(?P<space>\s+|\\[ ,;:!]|~|\\\\)"
-)
-
-
-class NotMathError(ValueError):
-    """The text is not mathematics that can be read; the message says where."""
-
-
-class Node(NamedTuple):
-    """`kind` is number, symbol, constant, or the name of an operation over `parts`; relations and lists are nodes, too."""
-
-    kind: str
-    parts: tuple["Node", ...] = ()
-    number: Fraction = Fraction(0)
-    name: str = ""
-
-
-class _Token(NamedTuple):
-    kind: str  # number, command, sign, word, end
-    text: str
-    at: int
-    spaced: bool  # whether space stands before it
 
 
 def read(text: str, *, percent_is_fraction: bool = False) -> Node:
     """The tree of a text. Raises NotMathError."""
-    if len(text) > LONGEST:
-        raise NotMathError(f"{len(text):,} characters are no formula")
-    return _Parser(
-        _tokens(_pattern(_UNITS).sub(_unit, text.replace("\\$", "").translate(_UNICODE))), percent_is_fraction
-    ).whole()
+    return _Parser(tokens(text), percent_is_fraction).whole()
 
 
-@functools.cache
-def _pattern(text: str) -> re.Pattern[str]:
-    """Compiled when it is first needed: a command that starts imports every scorer."""
-    return re.compile(text)
-
-
-def _unit(match: re.Match[str]) -> str:
-    words = (match[1] or "").strip().lower()
-    return f" {words} " if words in ("and", "or") else " "
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    pattern = _pattern(_LEXEME)
-    at, spaced = 0, False
-    while at < len(text):
-        match = pattern.match(text, at)
-        if match is None:
-            raise NotMathError(f"{text[at]!r} is no mathematics")
-        at = match.end()
-        kind = match.lastgroup or ""
-        value = match[kind]
-        if kind == "command":
-            value = _COMMANDS.get(value, value)
-            if value in _DROPPED:
-                continue
-        if kind == "space":
-            spaced = True
-            continue
-        tokens.append(_Token(kind, value, match.start(), spaced))
-        spaced = False
-    return [*tokens, _Token("end", "the end", at, spaced)]
-
-
-class _Parser:
+class _Parser(Cursor):
     """Recursive descent: lists > relations > sums > products > powers > primaries."""
 
-    def __init__(self, tokens: list[_Token], percent_is_fraction: bool) -> None:
-        self._tokens, self._percent = tokens, percent_is_fraction
-        self._at = self._depth = self._bars = self._operations = 0
+    def __init__(self, tokens: list[Token], percent_is_fraction: bool) -> None:
+        super().__init__(tokens)
+        self._percent = percent_is_fraction
+        self._bars = self._operations = 0
 
     def whole(self) -> Node:
         node = self._list()
         if self._now.kind != "end":
             self._fail()
         return node
-
-    @property
-    def _now(self) -> _Token:
-        return self._tokens[self._at]
-
-    def _take(self, *texts: str) -> str | None:
-        token = self._now
-        if token.kind != "end" and token.text in texts:
-            self._at += 1
-            return token.text
-        return None
-
-    def _need(self, text: str) -> None:
-        if self._take(text) is None:
-            self._fail()
-
-    def _fail(self) -> NoReturn:
-        raise NotMathError(f"{self._now.text!r} was not expected")
 
     def _list(self) -> Node:
         """Values with commas between them, in any order: a set without braces."""
@@ -147,9 +48,7 @@ class _Parser:
         return Node("relation", tuple(parts), name=" ".join(signs))
 
     def _sum(self) -> Node:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise NotMathError("it is nested too deeply")
+        self._deeper()
         node = self._product()
         while (sign := self._take("+", "-", "pm")) is not None:
             node = Node({"+": "add", "-": "sub", "pm": "pm"}[sign], (node, self._product()))
@@ -185,7 +84,7 @@ class _Parser:
         if token.kind == "word":
             return token.text not in ("and", "or")
         if token.kind == "command":
-            return token.text not in _COMMANDS.values() or token.text in ("frac", "pi")
+            return token.text not in COMMANDS.values() or token.text in ("frac", "pi")
         return token.text in ("(", "{") or (token.text == "|" and not self._bars)
 
     def _power(self) -> Node:
@@ -198,9 +97,7 @@ class _Parser:
         return base
 
     def _exponent(self) -> Node:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise NotMathError("it is nested too deeply")
+        self._deeper()
         negative = self._take("-") is not None
         self._take("+")
         node = self._power() if self._now.text != "{" else self._chained(self._group("{", "}"))
@@ -256,24 +153,25 @@ class _Parser:
         return node
 
     def _proper_fraction(self) -> Node | None:
-        start = self._at
-        if self._now == self._now._replace(kind="command", text="frac"):
-            node = self._command()
-            if all(each.kind == "number" for each in node.parts):
-                return node
-        elif self._now.kind == "number" and self._now.spaced and "." not in self._now.text:
-            over, slash, under = (*self._tokens[self._at : self._at + 3], self._tokens[-1], self._tokens[-1])[:3]
-            if slash.text == "/" and under.kind == "number" and under.text.isdigit() and over.text.isdigit():
-                self._at += 3
-                parts = [Node("number", number=Fraction(each.text)) for each in (over, under)]
-                return Node("div", tuple(parts))
-        self._at = start
-        return None
+        """The fraction of a mixed number, of digits only; seen from afar, for reading it might turn out to be in vain."""
+        ahead = [token.text for token in self._tokens[self._at : self._at + 7]]
+        if ahead[:1] == ["frac"] and len(ahead) == 7 and ahead[1::3] == ["{", "{"] and ahead[3::3] == ["}", "}"]:
+            over, under, length = ahead[2], ahead[5], 7
+        elif ahead[:1] == ["frac"] and len(ahead) > 1 and re.fullmatch(r"\d\d", ahead[1]):
+            over, under, length = ahead[1][0], ahead[1][1], 2
+        elif len(ahead) > 2 and ahead[1] == "/" and self._now.spaced:
+            over, under, length = ahead[0], ahead[2], 3
+        else:
+            return None
+        if not (over.isdecimal() and under.isdecimal()) or len(over + under) > 100:
+            return None
+        self._at += length
+        return Node("div", (Node("number", number=Fraction(over)), Node("number", number=Fraction(under))))
 
     def _word(self) -> Node:
         word = self._now.text
         lower = word.lower()
-        if lower in _FUNCTIONS:
+        if lower in FUNCTIONS:
             self._at += 1
             return self._function(lower)
         if lower in ("pi", "inf", "infinity"):
@@ -283,7 +181,7 @@ class _Parser:
             raise NotMathError(f"{word!r} is a word")
         # Letters are variables, each by itself: xy is x times y.
         token = self._now
-        self._tokens[self._at : self._at + 1] = [_Token("letter", each, token.at, False) for each in word]
+        self._tokens[self._at : self._at + 1] = [Token("letter", each, token.at, False) for each in word]
         return self._letters(len(word))
 
     def _letters(self, count: int) -> Node:
@@ -305,6 +203,8 @@ class _Parser:
 
     def _subscript(self) -> str:
         if self._take("{") is None:
+            if self._now.kind == "end":
+                self._fail()
             self._at += 1
             return self._tokens[self._at - 1].text
         start = self._at
@@ -327,14 +227,14 @@ class _Parser:
             return Node("sqrt", (self._argument(),))
         if name in ("boxed", "fbox"):
             return self._group("{", "}")
-        if name in _FUNCTIONS:
+        if name in FUNCTIONS:
             return self._function(name)
         if name in ("pi", "inf"):
             return Node("constant", name=name)
-        if name in _COMMANDS.values():
+        if name in COMMANDS.values():
             self._at -= 1
             self._fail()
-        if name in ("alpha", "beta", "gamma", "delta", "theta", "lambda", "mu", "phi", "omega", "sigma", "rho", "tau"):
+        if name in GREEK:
             return Node("symbol", name=name)
         raise NotMathError(f"\\{name} is not known")
 
@@ -353,9 +253,7 @@ class _Parser:
         return self._primary()
 
     def _function(self, name: str) -> Node:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise NotMathError("it is nested too deeply")
+        self._deeper()
         base = power = None
         while self._now.text in ("_", "^"):
             if self._take("_") is not None:

@@ -1,10 +1,10 @@
 """Whether two formulas have the same value: exactly for fractions, else by values to 50 digits at fixed places."""
 
-import functools
+import threading
 from fractions import Fraction
 from typing import Any
 
-from evaluators.mathtext import Node
+from evaluators.mathtokens import Node
 
 # Numbers beyond 2 to this power, and functions of arguments beyond 2 to that one, are not computed.
 _LARGEST = 100_000
@@ -132,14 +132,17 @@ def _exact(node: Node) -> Fraction | None:
     return None
 
 
-@functools.cache
-def _context() -> Any:
-    """Arithmetic of our own: the shared one's precision could be changed under our feet."""
-    from mpmath import MPContext  # type: ignore[import-untyped]
+_local = threading.local()
 
-    context = MPContext()
-    context.dps = _DIGITS
-    return context
+
+def _context() -> Any:
+    """Arithmetic of each thread's own: its functions raise the precision of their context while they work."""
+    if not hasattr(_local, "context"):
+        from mpmath import MPContext  # type: ignore[import-untyped]
+
+        _local.context = MPContext()
+        _local.context.dps = _DIGITS
+    return _local.context
 
 
 def _number(node: Node, values: dict[str, float]) -> Any:

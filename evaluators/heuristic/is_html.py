@@ -8,11 +8,13 @@ from evaluators.text import clip
 # The elements of the HTML standard: those without an end tag, those whose end tag may be left out, all others.
 _WITHOUT_END = "area base br col embed hr img input link meta source track wbr param"
 _END_MAY_LACK = "body colgroup dd dt head html li optgroup option p rp rt tbody td tfoot th thead tr"
-_OTHERS = """a abbr address article aside audio b bdi bdo blockquote button canvas caption cite code data datalist del
-details dfn dialog div dl em fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup i iframe ins kbd label
-legend main map mark menu meter nav noscript object ol output picture pre progress q ruby s samp script search section select
-slot small span strong style sub summary sup table template textarea time title u ul var video center font big strike tt nobr
-marquee svg math"""
+_OTHERS = """
+a abbr address article aside audio b bdi bdo blockquote button canvas caption cite code data datalist del details dfn
+dialog div dl em fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup i iframe ins kbd label legend
+main map mark menu meter nav noscript object ol output picture pre progress q ruby s samp script search section select
+slot small span strong style sub summary sup table template textarea time title u ul var video center font big strike
+tt nobr marquee svg math
+"""
 _VOID = frozenset(_WITHOUT_END.split())
 _OPTIONAL = frozenset(_END_MAY_LACK.split())
 _RAW = ("script", "style", "textarea", "title")
@@ -26,13 +28,13 @@ class IsHTML(Scorer, frozen=True):
     """1 when the whole output is an HTML document or fragment, else 0.
 
     That is: it begins with a tag, a comment or `<!DOCTYPE`, and ends with one; every element is known to HTML, or a
-    custom element (with a hyphen), or within SVG or MathML; every end tag has its start tag in the right order; and
-    every start tag its end tag, but for the elements that have none (`<br>`) and those for which HTML lets it be left out
-    (`<li>`, `<p>`). With `document` there must be an `<html>` or a `<body>` element. Text with a few tags in it, and an empty
-    output, are 0. Range {0, 1}, higher is better.
+    custom element (with a hyphen), or within SVG or MathML; every end tag has its start tag in the right order; and every
+    start tag its end tag, but for the elements that have none (`<br>`) and those for which HTML lets it be left out
+    (`<li>`, `<p>`). With `document` there must be an `<html>` or a `<body>` element. Text with a few tags in it, and an
+    empty output, are 0. Range {0, 1}, higher is better.
 
-    Source: the HTML standard (html.spec.whatwg.org), sections 4 and 13.1; promptfoo's `is-html` counts at least two signs of
-    HTML instead.
+    Source: the HTML standard (html.spec.whatwg.org), sections 4 and 13.1; promptfoo's `is-html` counts at least two signs
+    of HTML instead.
     """
 
     name = "is_html"

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 class IsSQL(Scorer, frozen=True):
     """1 when the whole output is SQL of the dialect that touches only allowed tables and columns, else 0.
 
-    SQL are queries, INSERT, UPDATE, DELETE, MERGE, CREATE, DROP, ALTER and TRUNCATE; `read_only` allows only queries. The
-    parser is lenient: prose that happens to be a query, such as "select one", passes. `allowed_tables` and
-    `allowed_columns` list names without regard to case; a table in a schema is listed with it (`sales.orders`), a column as
-    `name` or as `table.name` (with the table's name, not its alias), `*` as "*". Names that a query gives itself (WITH,
-    AS) need not be listed. Code fences
-    are not dropped; an empty output is 0, one above 20,000 characters an error. Range {0, 1}, higher is better.
+    SQL are queries, INSERT, UPDATE, DELETE, MERGE, CREATE, DROP, ALTER and TRUNCATE; `read_only` allows only queries.
+    The parser is lenient: prose that happens to be a query, such as "select one", passes. `allowed_tables` and
+    `allowed_columns` list names without regard to case; a table in a schema is listed with it (`sales.orders`), a column
+    as `name` or as `table.name` (with the table's name, not its alias), `*` as "*". Names that a query gives itself
+    (WITH, AS) need not be listed. Code fences are not dropped; an empty output is 0, one above 20,000 characters an
+    error. Range {0, 1}, higher is better.
 
     Source: sqlglot 30; the arguments are those of promptfoo's `is-sql`.
     """

@@ -6,7 +6,7 @@ from typing import Literal
 
 from evaluators import mathtext, mathvalue
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
-from evaluators.mathtext import NotMathError
+from evaluators.mathtokens import LONGEST, Node, NotMathError
 from evaluators.text import clip, texts
 
 _IN_TEXT = re.compile(r"\$\$([^$]{1,2000})\$\$|\$([^$]{1,2000})\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.DOTALL)
@@ -15,14 +15,15 @@ _IN_TEXT = re.compile(r"\$\$([^$]{1,2000})\$\$|\$([^$]{1,2000})\$|\\\((.{1,2000}
 class MathEqual(Scorer, frozen=True):
     r"""1 when the output's formula has the same value as the reference's, else 0.
 
-    The output's formula is the content of its last \boxed{}; without one what stands behind the last `after` on its line; without
-    one the whole output, or the last formula between dollar signs or \( \). Read are plain text and LaTeX: \frac, \sqrt,
-    powers, factorials, |x|, sin to arctan, ln, \log_b (log is to base 10), \pi, e, i, mixed numbers, thousands, units in
-    \text{} (dropped), tuples, intervals, sets and lists in any order, \pm, equations and inequalities ("x = 5" equals
-    "5"). Percent signs are dropped, or with `percent: fraction` 50\% is 0.5. Fractions are compared exactly, everything
-    else by its values to 50 digits, variables at six fixed places; `rel_tolerance` allows for rounded answers. Formulas
-    that cannot be read equal only the same text, spaces aside. No formula, or one with a number beyond 2^100000: unparsable
-    (0), as is an empty output. Several references: the best counts. Range {0, 1}, higher is better.
+    The output's formula is the content of its last \boxed{}; without one what stands behind the last `after` on its
+    line; without `after` the whole output, or the last formula between dollar signs or \( \). Read are plain text and
+    LaTeX: \frac, \sqrt, powers, factorials, |x|, sin to arctan, ln, \log_b (log is to base 10), \pi, e, i, mixed
+    numbers, thousands, units in \text{} (dropped), tuples, intervals, sets and lists in any order, \pm, equations and
+    inequalities ("x = 5" equals "5"). Percent signs are dropped, or with `percent: fraction` 50\% is 0.5. Fractions are
+    compared exactly, everything else by its values to 50 digits, variables at six fixed places; `rel_tolerance` allows
+    for rounded answers. Formulas that cannot be read equal only the same text, spaces aside. No formula, or one with a
+    number beyond 2^100000: unparsable (0), as is an empty output. Several references: the best counts. Range {0, 1},
+    higher is better.
 
     No text is evaluated as code: sympy's own parsers do that, so they are not used. Source: the answers of MATH (arXiv
     2103.03874); equality by evaluation after Schwartz (1980) and Zippel (1979); mpmath.
@@ -33,7 +34,7 @@ class MathEqual(Scorer, frozen=True):
     binary = True
     example = {"after": "Answer:", "rel_tolerance": 1e-6}
     extra = "math"
-    modules = ("sympy", "mpmath")
+    modules = ("mpmath",)
 
     after: str | None = None
     rel_tolerance: float = 0.0
@@ -69,10 +70,10 @@ class MathEqual(Scorer, frozen=True):
             return self.scored(float(any(verdicts)), f"found {clip(found)}, expected {wanted}")
         return Score.unparsable(f"{reason}; expected {wanted}")
 
-    def _read(self, text: str) -> mathtext.Node:
+    def _read(self, text: str) -> Node:
         return mathtext.read(text.strip().rstrip(".").strip(), percent_is_fraction=self.percent == "fraction")
 
-    def _same(self, found: mathtext.Node, reference: str) -> bool:
+    def _same(self, found: Node, reference: str) -> bool:
         try:
             expected = self._read(_unboxed(reference))
         except NotMathError:
@@ -89,7 +90,7 @@ def answers(text: str, after: str | None = None) -> list[str]:
         _, mark, tail = text.rpartition(after)
         line = tail.strip().split("\n", 1)[0].strip()
         return [line, *_formulas(line)] if mark and line else []
-    return ([text] if 0 < len(text.strip()) <= mathtext.LONGEST else []) + _formulas(text[-20_000:])
+    return ([text] if 0 < len(text.strip()) <= LONGEST else []) + _formulas(text[-20_000:])
 
 
 def last_boxed(text: str) -> str | None:
@@ -99,7 +100,7 @@ def last_boxed(text: str) -> str | None:
         return None
     start = text.index("{", at) + 1
     depth = 1
-    for index in range(start, min(len(text), start + 2 * mathtext.LONGEST)):
+    for index in range(start, min(len(text), start + 2 * LONGEST)):
         depth += (text[index] == "{") - (text[index] == "}")
         if depth == 0:
             return text[start:index]

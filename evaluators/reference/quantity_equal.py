@@ -23,10 +23,17 @@ _GAP = re.compile(r"(?:[ ~\u00a0\u2009\u202f]{1,2}|\\[,; ]|\\(?:text|mathrm|rm|u
 # Units that are words, too: "5 in the box" is no length.
 _WORDS = frozenset({"in", "a", "as", "at", "are", "am"})
 _PROSE = re.compile(r" [a-zA-Z]")
-_SIGNS = str.maketrans(
-    {"μ": "µ", "·": "*", "⋅": "*", "²": "^2", "³": "^3", "⁴": "^4", "\u2212": "-", "⁻": "^-", "¹": "1"}
-)
-_SPELLED = {"℃": "degC", "°C": "degC", "℉": "degF", "°F": "degF", "°": "degree", "Å": "angstrom", "%": "percent"}
+_SIGNS = str.maketrans({"²": "2", "³": "3", "⁴": "4", "¹": "1", "\u2212": "-", "⁻": "-"})
+_SPELLED = {
+    "μ": "µ",
+    "℃": "degC",
+    "°C": "degC",
+    "℉": "degF",
+    "°F": "degF",
+    "°": "degree",
+    "Å": "angstrom",
+    "%": "percent",
+}
 _FAR = 50_000  # characters from the end within which a quantity is looked for
 _lock = threading.Lock()
 
@@ -139,18 +146,21 @@ def _quantity(number: str, unit: str, thousands: Thousands) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def _units(unit: str) -> Any:
-    """The unit that the vetted text names, or None."""
+    """The unit that the vetted text names, or None; pint's own parser sees one word at a time."""
     from pint.errors import PintError
 
-    written = unit.translate(_SIGNS)
-    for sign, name in _SPELLED.items():
-        written = written.replace(sign, name)
+    units = None
     with _lock:
-        try:
-            units = _registry().parse_units(written.replace(" per ", "/"))
-        except (PintError, ValueError, TypeError, AttributeError, ArithmeticError, SyntaxError):
-            return None
-    return None if units.dimensionless and str(units) == "dimensionless" else units
+        for sign, word, power in re.findall(rf"(/|\bper\b)?[\s*·⋅]*(?!per\b)({_WORD})({_POWER})", unit):
+            for written, name in _SPELLED.items():
+                word = word.replace(written, name)
+            exponent = int(re.sub(r"[^0-9-]", "", power.translate(_SIGNS)) or 1)
+            try:
+                part = _registry().Unit(word) ** (-exponent if sign else exponent)
+            except (PintError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError, SyntaxError):
+                return None
+            units = part if units is None else units * part
+    return None if units is None or (units.dimensionless and str(units) == "dimensionless") else units
 
 
 @functools.cache

@@ -62,13 +62,13 @@ def oracle(left: Any, right: Any) -> float:
     return oracle(*texts)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(VALUES, VALUES)
 def test_json_diff_is_autoevals_own(output: Any, reference: Any) -> None:
     assert wrapped(output, reference) == pytest.approx(max(0.0, oracle(output, reference)), abs=1e-9)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(VALUES, VALUES)
 def test_json_diff_is_symmetric_and_1_for_the_same(left: Any, right: Any) -> None:
     assert wrapped(left, left) == 1
@@ -134,7 +134,7 @@ def brute_force(found: list[str], expected: list[str], *, allow_extra: bool) -> 
     return best / (len(expected) if allow_extra else len(long))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.text("abcd", max_size=4), max_size=4), st.lists(st.text("abcd", max_size=4), max_size=4), st.booleans()
 )

@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def test_numbers_are_read_as_their_country_writes_them(
         (r"\sin^2 x + \cos^2 x", "1", 1),
         ("sqrt(x^2)", "x", 0),
         (r"1\frac{1}{2}", "3/2", 1),
+        (r"3\frac{1}{xy}", "3/(yx)", 1),
+        (r"3\frac12", "3.5", 1),
         ("x = 5", "5", 1),
         ("x < 3", "3 > x", 1),
         (r"x \le 3", "x < 3", 0),
@@ -113,7 +116,7 @@ def test_polynomials_are_equal_exactly_when_sympy_says_so() -> None:
         assert scored("math_equal", formula, other).value == float(same), (formula, other)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.fractions(), st.fractions())
 def test_fractions_are_compared_exactly(left: Fraction, right: Fraction) -> None:
     written = rf"\frac{{{left.numerator}}}{{{left.denominator}}}"
@@ -155,7 +158,7 @@ def test_quantities_are_equal_across_units(output: str, reference: str, value: f
     assert (score.value, score.label) == ((0, "unparsable") if value is None else (value, None)), score.explanation
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.floats(1e-6, 1e6), st.sampled_from(["m", "kg", "s", "km/h", "J", "°C", "GB"]))
 def test_a_quantity_equals_itself(number: float, unit: str) -> None:
     assert scored("quantity_equal", f"{number!r} {unit}", f"{number!r} {unit}").value == 1
@@ -196,7 +199,7 @@ def test_a_reference_that_can_be_read_two_ways_is_skipped() -> None:
     assert scored("quantity_equal", "5 km", "five").status == "skipped"
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.dates())
 def test_every_date_is_read_in_every_form(date: object) -> None:
     assert scored("date_equal", f"on {date:%d} {date:%B} {date.year:04}", str(date)).value == 1  # type: ignore[attr-defined]
@@ -224,3 +227,20 @@ def test_a_megabyte_is_read_in_time(use: str, unit: str) -> None:
 def test_an_argument_without_sense_is_refused(use: str, args: dict[str, object]) -> None:
     with pytest.raises(ScorerConfigError):
         build(use, args)
+
+
+def test_many_threads_give_the_same_scores_as_one() -> None:
+    work = {
+        "math_equal": [
+            (rf"\tan({n}) + x^{{{n % 7}}} + \ln({n + 2})", rf"x^{n % 7} + \sin({n})/\cos({n}) + \ln({n + 2})")
+            for n in range(60)
+        ],
+        "quantity_equal": [(f"{n} km", f"{n * 1000} m") for n in range(1, 60)],
+        "sql_equivalence": [(f"SELECT a FROM t WHERE b > {n}", f"SELECT a FROM t WHERE {n} < b") for n in range(60)],
+    }
+    for use, pairs in work.items():
+        scorer = build(use)
+        samples = [Sample(output=output, reference=reference) for output, reference in pairs]
+        with ThreadPoolExecutor(8) as pool:
+            scores = list(pool.map(scorer.score, samples * 3))
+        assert {(score.status, score.value) for score in scores} == {("ok", 1)}, use
