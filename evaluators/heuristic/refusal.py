@@ -29,6 +29,7 @@ class Refusal(FaultScorer, frozen=True):
     """
 
     name = "refusal"
+    binary = True
     example = {"abstentions": False}
 
     abstentions: bool = False
