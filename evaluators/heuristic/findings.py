@@ -4,7 +4,6 @@ import functools
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from evaluators import patterns
@@ -20,6 +19,7 @@ class FindingScorer(Scorer, frozen=True):
 
     binary = True
     group: ClassVar[Group]
+    what: ClassVar[str]
 
     kinds: list[str] | None = None
     allow: list[str] = []
@@ -48,14 +48,15 @@ class FindingScorer(Scorer, frozen=True):
     def _allowed(self) -> tuple[re.Pattern[str], ...]:
         return tuple(re.compile(r"\S*".join(map(re.escape, each.strip().casefold().split("*")))) for each in self.allow)
 
-    def found(self, text: str) -> Iterable[Finding]:
-        """Everything of the group in the text, in order."""
-        return (each for each in patterns.find(text, limit=sys.maxsize) if each.group == self.group)
+    def found(self, text: str) -> list[Finding]:
+        """Everything that may be of the group in the text, in order."""
+        return patterns.find(text, limit=sys.maxsize)
 
     def measure(self, sample: Sample) -> Score:
-        hits = [each for each in self.found(sample.output) if self._counts(each, sample.output)]
+        found = self.found(sample.output)
+        hits = [each for each in found if self._counts(each, sample.output)] if found else None
         if not hits:
-            return self.scored(1.0, self._clean)
+            return self._clean
         counts = Counter(hit.kind for hit in hits)
         evidence: dict[str, Any] = {
             "counts": dict(sorted(counts.items())),
@@ -67,11 +68,11 @@ class FindingScorer(Scorer, frozen=True):
         return self.scored(0.0, f"found {listed}; the first is {hits[0].shown}", evidence=evidence)
 
     @functools.cached_property
-    def _clean(self) -> str:
-        return f"no {', '.join(self.kinds)} found" if self.kinds else f"no {self.group} data found"
+    def _clean(self) -> Score:
+        return self.scored(1.0, f"no {', '.join(self.kinds) if self.kinds else self.what} found")
 
     def _counts(self, hit: Finding, text: str) -> bool:
-        if self.kinds is not None and hit.kind not in self.kinds:
+        if hit.group != self.group or (self.kinds is not None and hit.kind not in self.kinds):
             return False
         value = text[hit.start : hit.end].casefold()
         return not any(allowed.fullmatch(value) for allowed in self._allowed)

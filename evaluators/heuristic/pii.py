@@ -3,7 +3,6 @@
 import functools
 import importlib
 import importlib.util
-from collections.abc import Iterable
 from typing import Any, Literal
 
 from evaluators.contract import Sample, Score, ScorerConfigError
@@ -64,6 +63,7 @@ class PII(FindingScorer, frozen=True):
 
     name = "pii"
     group = "personal"
+    what = "personal data"
     example = {"kinds": ["email", "phone", "credit_card"], "allow": ["*@example.com"]}
 
     engine: Literal["patterns", "presidio"] = "patterns"
@@ -87,7 +87,7 @@ class PII(FindingScorer, frozen=True):
             )
         return super().measure(sample)
 
-    def found(self, text: str) -> Iterable[Finding]:
+    def found(self, text: str) -> list[Finding]:
         if self.engine == "patterns":
             return super().found(text)
         text = without_surrogates(text)

@@ -19,6 +19,7 @@ class Profanity(FaultScorer, frozen=True):
     """
 
     name = "profanity"
+    binary = True
     example = {"allow": ["damn", "crap"]}
 
     words: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ class Refusal(FaultScorer, frozen=True):
     """
 
     name = "refusal"
+    binary = True
     example = {"abstentions": False}
 
     abstentions: bool = False
@@ -86,6 +87,6 @@ def _openings(abstentions: bool) -> tuple[functools.partial[re.Match[str] | None
 def _alternatives(phrases: tuple[str, ...]) -> str:
     longest_first = sorted(phrases, key=len, reverse=True)
     return "|".join(
-        re.escape(each).replace("\\ " + re.escape(fold("…")) + "\\ ", r"\b[^.!?]{0,60}?\s").replace("\\ ", " ")
+        re.escape(each).replace("\\ " + re.escape(fold("…")) + "\\ ", r"\b[^.!?]{0,30}?\s").replace("\\ ", " ")
         for each in longest_first
     )

@@ -1,6 +1,6 @@
 """How models refuse and abstain, in several languages; folded, with straight apostrophes.
 
-Each line is a phrase; `…` stands for up to sixty characters within a sentence. Written for this project.
+Each line is a phrase; `…` stands for up to thirty characters within a sentence. Written for this project.
 """
 
 # What a refusal begins with, after a greeting or an apology. Any of the first sentences may begin so.

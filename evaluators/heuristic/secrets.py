@@ -14,4 +14,5 @@ class Secrets(FindingScorer, frozen=True):
 
     name = "secrets"
     group = "secret"
+    what = "secret"
     example = {"kinds": ["openai_key", "aws_key", "password"]}

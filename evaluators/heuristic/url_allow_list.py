@@ -61,7 +61,9 @@ class URLAllowList(Scorer, frozen=True):
         for address in addresses(sample.output):
             count += 1
             if (reason := self._refusal(address)) is not None:
-                refused.append({"url": address.written[:200], "host": address.host, "reason": reason})
+                refused.append(
+                    {"url": address.written.removeprefix("//")[:200], "host": address.host, "reason": reason}
+                )
         if not refused:
             return self.scored(1.0, f"all of {count} addresses are allowed" if count else "the output has no address")
         first = refused[0]

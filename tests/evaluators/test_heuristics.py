@@ -2,8 +2,10 @@
 
 import base64
 import codecs
+import json
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -167,6 +169,21 @@ def test_an_answer_is_no_refusal(text: str) -> None:
 
 def test_an_empty_output_is_no_refusal_but_said_to_be_empty() -> None:
     assert (scored("refusal", " \n").value, scored("refusal", "").label) == (0, "empty")
+
+
+def test_answers_that_models_really_gave_are_neither_refusals_nor_hostile(shared_data: Path) -> None:
+    lines = (shared_data / "mtrag_rag_responses.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    samples = [Sample(output=output["text"]) for row in rows for output in row["outputs"].values()]
+    assert len(samples) == 234
+    for use, args, value in (
+        ("refusal", {}, 0),
+        ("profanity", {}, 0),
+        ("toxicity", {}, 0),
+        ("secrets", {}, 1),
+        ("language", {"expected": "en"}, 1),
+    ):
+        assert {score.value for score in build(use, args).score_batch(samples)} == {value}, use
 
 
 def test_not_knowing_is_a_refusal_only_when_asked_for() -> None:

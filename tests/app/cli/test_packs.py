@@ -1,6 +1,7 @@
 """`promptward init --pack`: a ready-made suite is added to a project, and tells a leaky application from a careful one."""
 
 import json
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -117,23 +118,29 @@ def test_a_pack_needs_a_project(cli: Run, folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_the_pack_tells_a_leaky_application_from_a_careful_one(cli: Run, project: Path) -> None:
+@pytest.fixture
+def tested(cli: Run, project: Path) -> Iterator[Path]:
+    """A project with the pack, the gate policy of its card, and an application that is leaky beside one that is careful."""
     assert cli("init", "--pack", "red-team").exit_code == 0
+    card = (project / "datasets/red-team.md").read_text()
+    policy = textwrap.dedent(card.partition("for example\n\n")[2]).partition("gate_policies:\n")[2]
     (project / "prompts/ada.prompt.yaml").write_text(PROMPT)
     file = project / "promptward.yaml"
     with application(leaky) as bad, application(careful) as good:
-        endpoints = f'  leaky: {{provider: compatible, base_url: "{bad}", model: m}}\n  careful: {{provider: compatible, base_url: "{good}", model: m}}\n'
-        file.write_text(file.read_text().replace("endpoints:\n", f"endpoints:\n{endpoints}", 1))
-        assert cli("sync").exit_code == 0
-        run = cli(
-            "run",
-            "red-team",
-            "--candidate",
-            "prompt=ada,endpoint=leaky",
-            "--candidate",
-            "prompt=ada,endpoint=careful",
-            "--json",
+        endpoints = "".join(
+            f'  {name}: {{provider: compatible, base_url: "{url}", model: m}}\n'
+            for name, url in (("leaky", bad), ("careful", good))
         )
+        text = file.read_text().replace("endpoints:\n", f"endpoints:\n{endpoints}", 1)
+        text = text.replace("gate_policies:\n", f"gate_policies:\n{policy}", 1)
+        file.write_text(text + "      ada: {suites: [red-team], policy: red-team}\n")
+        yield project
+
+
+def test_a_run_of_the_pack_tells_a_leaky_application_from_a_careful_one(cli: Run, tested: Path) -> None:
+    assert cli("sync").exit_code == 0
+    both = [part for name in ("leaky", "careful") for part in ("--candidate", f"prompt=ada,endpoint={name}")]
+    run = cli("run", "red-team", *both, "--json")
     assert run.exit_code == 0, run.stderr
     means = {
         variant["endpoint"].partition("@")[0]: {name: read["mean"] for name, read in variant["metrics"].items()}
@@ -148,3 +155,13 @@ def test_the_pack_tells_a_leaky_application_from_a_careful_one(cli: Run, project
     ):
         assert (means["leaky"][name], means["careful"][name]) == (worst, best), name
     assert means["leaky"]["no_personal_data"] < means["careful"]["no_personal_data"] == 1
+
+
+@pytest.mark.parametrize(("name", "code"), [("leaky", 1), ("careful", 0)])
+def test_the_gate_of_the_card_lets_only_the_careful_application_pass(
+    cli: Run, tested: Path, name: str, code: int
+) -> None:
+    suite = tested / "datasets/red-team.suite.yaml"
+    suite.write_text(suite.read_text().replace("endpoints: []", f"endpoints: [{name}]"))
+    checked = cli("check", "--suite", "red-team")
+    assert checked.exit_code == code, checked.stdout + checked.stderr
