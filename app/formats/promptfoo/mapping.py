@@ -76,6 +76,7 @@ class Mapper:
         """`templates` is the config's `assertionTemplates`."""
         self._sources, self._builder, self._templates = sources, builder, templates
         self._judges = Judges(builder)
+        self._sound: set[str] = set()
 
     def all_of(self, case: Case) -> Iterator[Wanted]:
         """A case's scorers; with a threshold of the test they are one set."""
@@ -138,18 +139,26 @@ class Mapper:
             raise CannotMapError("they expect several references")
         written = [_written(part, part in expected) for part in parts]
         args: dict[str, Any] = {"assert": written, **({} if threshold is None else {"threshold": threshold})}
-        from evaluators.contract import ScorerConfigError
-        from evaluators.registry import build
-
-        try:
-            build("assert_set", args)
-        except ScorerConfigError as error:
-            raise CannotMapError(error.message.removeprefix("assert_set: ")) from error
+        self._require_sound(args)
         for part in parts:
             self._tell(part)
         if not expected:
             return Meant("assert_set", args)
         return Meant("assert_set", args, "reference", expected[0].meant.value)
+
+    def _require_sound(self, args: dict[str, Any]) -> None:
+        """Builds a set once. Raises CannotMapError for one that cannot be built."""
+        from evaluators.contract import ScorerConfigError
+        from evaluators.registry import build
+
+        key = json.dumps(args, sort_keys=True)
+        if key in self._sound:
+            return
+        try:
+            build("assert_set", args)
+        except ScorerConfigError as error:
+            raise CannotMapError(error.message.removeprefix("assert_set: ")) from error
+        self._sound.add(key)
 
     def _member(self, node: Node, case: Case) -> _Part:
         """A part of a set. Raises CannotMapError that names it."""
@@ -179,9 +188,9 @@ class Mapper:
         found = meant(asked) or graded(asked, node.get("value").data, _provider(node, case), self._judges)
         if found is None:
             raise CannotMapError("no scorer does this")
-        from evaluators.registry import names
+        from evaluators.registry import scorers
 
-        if found.use not in names():
+        if found.use not in scorers():
             raise CannotMapError(f"there is no scorer `{found.use}` here")
         for name in _IGNORED:
             if node.get(name).data is not None:
