@@ -205,6 +205,16 @@ EXAMPLES: dict[str, Example] = {
             "changes": [{"name": "rewording", "candidate": "run_<id>/c1:a", "baseline": "run_<id>/baseline:a"}],
         },
     ),
+    "calibrate": Example(
+        "/rubrics/helpful/calibrations",
+        {
+            "labels": [
+                {"id": "q1", "human": "yes", "judge": "yes"},
+                {"id": "q2", "human": "no", "judge": "yes"},
+                {"id": "q3", "human": "no", "judge": "no"},
+            ]
+        },
+    ),
     "create_release": Example(
         "/releases",
         {"environment": "production", "prompt": "docs/answer@1", "endpoint": "recorded", "notes": "shorter answers"},

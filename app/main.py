@@ -27,6 +27,8 @@ from app.audit.chain import Head, check_export
 from app.audit.checkpoints import Sealer
 from app.audit.schemas import Verified
 from app.audit.service import attach as attach_audit
+from app.calibration import controller as calibration
+from app.calibration.service import Calibrations
 from app.datasets import controller as datasets
 from app.datasets.retention import Retention
 from app.datasets.schemas import Item
@@ -67,6 +69,7 @@ from app.runs import controller as runs
 from app.runs.service import Runs
 from app.settings import Settings
 from app.transfer import controller as transfer
+from evaluators.own.loading import OwnScorers
 from evaluators.tokens import set_counter
 
 __all__ = [
@@ -84,6 +87,10 @@ __all__ = [
     "upgrade_database",
 ]
 
+SERVED = (
+    "a server runs no files of a project; run the suite by the command line alone (without PROMPTWARD_URL and without a "
+    "service on this home) with --allow-code, or install the scorer as a package with the entry point promptward.scorers"
+)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -111,13 +118,14 @@ def create_app(
     clock: Clock = utc_now,
     local_token: str | None = None,
     on_first_key: Callable[[str], None] | None = None,
+    own: OwnScorers | None = None,
 ) -> KeepEncodedSlash:
     """The ASGI application. Nothing is opened before its lifespan starts.
 
     `local_token` admits the owner of the home (the command line); a fresh one is made when none is given. With `on_first_key`
-    an admin key is made when there is none, and handed over this once.
+    an admin key is made when there is none, and handed over this once. Without `own` no file is run as a scorer.
     """
-    state = new_state(settings, clock=clock, local_token=local_token, on_first_key=on_first_key)
+    state = new_state(settings, clock=clock, local_token=local_token, on_first_key=on_first_key, own=own)
     app = Litestar(
         route_handlers=[live, ready, index, *ROUTERS, openapi.static_files()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
@@ -144,6 +152,7 @@ def new_state(
     clock: Clock = utc_now,
     local_token: str | None = None,
     on_first_key: Callable[[str], None] | None = None,
+    own: OwnScorers | None = None,
 ) -> State:
     """What one application holds before its lifespan adds the rooms' services."""
     engine = make_engine(settings.database_url)
@@ -157,6 +166,7 @@ def new_state(
             "clock": clock,
             "local_token": local_token or home.new_token(),
             "on_first_key": on_first_key,
+            "own": own or OwnScorers(None, SERVED),
         }
     )
     state.rates = Rates(settings.rate_limit, clock) if settings.rate_limit else None
@@ -175,6 +185,7 @@ ROUTERS = (
     generation.router,
     runs.router,
     gates.router,
+    calibration.router,
     audit.router,
     environments.router,
     feedback.router,
@@ -203,9 +214,10 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         stack.push_async_callback(state.retrieval.close)
         state.generation = Generation(state.llm, state.retrieval)
         set_counter(state.llm.tokens.count)
-        state.runs = Runs(state.sessions, state.llm, state.generation, state.clock)
+        state.runs = Runs(state.sessions, state.llm, state.generation, state.clock, state.own)
         await state.runs.start()
         stack.push_async_callback(state.runs.close)
+        state.calibrations = Calibrations(state.sessions, state.llm, state.clock)
         secret = home.secret(settings.home, settings.secret_key)
         state.audit_sealer = Sealer(secret)
         state.feedback = Feedback(state.sessions, state.clock, secret)
@@ -254,11 +266,22 @@ class Embedded(NamedTuple):
     token: str
 
 
+def _own_scorers(settings: Settings) -> OwnScorers:
+    """Those of the project that the command stands in, when its owner allows that they are run."""
+    if not settings.allow_code:
+        return OwnScorers(
+            None, "a file is run only when that is allowed: give --allow-code, or PROMPTWARD_ALLOW_CODE=1"
+        )
+    if settings.project is None:
+        return OwnScorers(None, "a file is run only in a project, and there is no promptward.yaml here or above")
+    return OwnScorers(settings.project)
+
+
 @asynccontextmanager
 async def embedded(settings: Settings) -> AsyncIterator[Embedded]:
     """The service inside this process, for commands that find none running. Holds the home as long as it lives."""
     with home.locked(settings.home):
-        app = create_app(settings)
+        app = create_app(settings, own=_own_scorers(settings))
         async with app.litestar.lifespan():
             yield Embedded(app, app.litestar.state.local_token)
 

@@ -40,6 +40,10 @@ class Settings:
     """Requests a minute for each key; 0 is no limit."""
     scan: str = "warn"
     secret_key: str | None = field(default=None, repr=False)
+    allow_code: bool = False
+    """Whether suites may name scorers that are files of the project; a server never does."""
+    project: Path | None = None
+    """The folder of the nearest promptward.yaml upward."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -65,6 +69,11 @@ class Settings:
         secret_key = given.get("SECRET_KEY")
         if secret_key is not None and len(secret_key) < 32:
             raise SettingsError("PROMPTWARD_SECRET_KEY is too short; use at least 32 random characters")
+        allow_code = given.get("ALLOW_CODE", "0")
+        if allow_code not in ("0", "1"):
+            raise SettingsError(
+                f"PROMPTWARD_ALLOW_CODE is {allow_code!r}; use 1 to run the project's own scorers, or 0"
+            )
         return cls(
             home=home,
             database_url=given.get("DATABASE_URL", f"sqlite:///{home / 'promptward.db'}"),
@@ -78,6 +87,8 @@ class Settings:
             rate_limit=int(rate_limit),
             scan=scan,
             secret_key=secret_key,
+            allow_code=allow_code == "1",
+            project=project_folder(folder or Path.cwd()),
             environ=environ,
             sources={name: f"PROMPTWARD_{name}" for name in given},
         )
@@ -97,6 +108,7 @@ class Settings:
             "RATE_LIMIT": str(self.rate_limit),
             "SCAN": self.scan,
             "SECRET_KEY": MASK if self.secret_key else "",
+            "ALLOW_CODE": "1" if self.allow_code else "0",
         }
         return [
             Setting(f"PROMPTWARD_{name}", value, "environment" if name in self.sources else "default")
@@ -117,15 +129,18 @@ _NAMES = (
     "RATE_LIMIT",
     "SCAN",
     "SECRET_KEY",
+    "ALLOW_CODE",
 )
 
 
 def default_home(folder: Path) -> Path:
     """`.promptward/` beside the nearest promptward.yaml upward, else in `folder`."""
-    for parent in (folder, *folder.parents):
-        if (parent / PROJECT_FILE).is_file():
-            return parent / HOME_FOLDER
-    return folder / HOME_FOLDER
+    return (project_folder(folder) or folder) / HOME_FOLDER
+
+
+def project_folder(folder: Path) -> Path | None:
+    """The folder of the nearest promptward.yaml from `folder` upward."""
+    return next((each for each in (folder, *folder.parents) if (each / PROJECT_FILE).is_file()), None)
 
 
 def _without_password(url: str) -> str:

@@ -53,12 +53,18 @@ def build(use: str, args: Mapping[str, Any] | None = None) -> Scorer:
     """
     scorer = get(use)
     try:
-        return msgspec.convert(dict(args or {}), scorer)
-    except msgspec.ValidationError as exc:
-        message, pointer = _explain(exc, scorer)
-        raise ScorerConfigError(f"{use}: {message}", pointer) from exc
+        return convert(scorer, args or {})
     except ScorerConfigError as exc:
         raise ScorerConfigError(f"{use}: {exc.message}", exc.pointer) from exc
+
+
+def convert(scorer: type[Scorer], args: Mapping[str, Any]) -> Scorer:
+    """The scorer with these arguments. Raises ScorerConfigError with the JSON pointer of the faulty one."""
+    try:
+        return msgspec.convert(dict(args), scorer)
+    except msgspec.ValidationError as exc:
+        message, pointer = _explain(exc, scorer)
+        raise ScorerConfigError(message, pointer) from exc
 
 
 def get(use: str) -> type[Scorer]:

@@ -9,7 +9,7 @@ from promptward import AsyncClient, PromptwardError
 
 from app.cli import baseline as baselines
 from app.cli.check_report import Check, Flip, Report, as_json, junit, markdown, text
-from app.cli.command import Session
+from app.cli.command import Session, allow_code
 from app.cli.exits import Exit, UserError
 from app.cli.progress import follow
 from app.cli.project import File, find_root, project_files
@@ -56,6 +56,7 @@ class Options(NamedTuple):
 @click.option(
     "--markdown", "markdown_file", type=report_file, metavar="FILE", help="Write a Markdown report (- for stdout)."
 )
+@allow_code
 @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
 def check(
     save_baseline: Path | None,
@@ -63,6 +64,7 @@ def check(
     junit_file: Path | None,
     markdown_file: Path | None,
     debug: bool,
+    allow_code: bool,
     **options: Any,
 ) -> int:
     """Judge the files as they are, for CI.
@@ -76,7 +78,7 @@ def check(
     del debug  # read by the outermost place
     root = find_root()
     files = project_files(root)
-    session = Session(as_json=False)
+    session = Session(as_json=False, allow_code=allow_code)
     report = asyncio.run(_check(session, root, files, Options(**options)))
     if save_baseline is not None:
         baselines.save(save_baseline, files)

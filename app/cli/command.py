@@ -1,6 +1,7 @@
 """What every command has in common: `--json`, `--debug`, its settings, its output, its connection."""
 
 import asyncio
+import dataclasses
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -21,20 +22,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Session:
     """One invocation of a command."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, allow_code: bool = False) -> None:
         self.out = Output(as_json=as_json)
+        self._allow_code = allow_code
 
     @cached_property
     def settings(self) -> Settings:
         try:
-            return Settings.read()
+            settings = Settings.read()
         except SettingsError as error:
             raise UserError(str(error)) from error
+        return dataclasses.replace(settings, allow_code=True) if self._allow_code else settings
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[AsyncClient]:
         async with connect(self.settings) as client:
             yield client
+
+
+allow_code = click.option(
+    "--allow-code", is_flag=True, help="Run the project's own scorers (use: ./file.py:function), with your rights."
+)
+"""For commands that evaluate: whether an instance in their own process may run files of the project."""
 
 
 def common(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., int | None]:
@@ -46,8 +55,8 @@ def common(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
     @functools.wraps(function)
-    def callback(*, as_json: bool, debug: bool, **options: Any) -> int | None:
+    def callback(*, as_json: bool, debug: bool, allow_code: bool = False, **options: Any) -> int | None:
         del debug  # read by the outermost place, which sees errors of parsing too
-        return asyncio.run(function(Session(as_json=as_json), **options))
+        return asyncio.run(function(Session(as_json=as_json, allow_code=allow_code), **options))
 
     return callback

@@ -39,6 +39,7 @@ COMMANDS = {
     "scorers": "app.cli.scorers:scorers",
     "endpoints": "app.cli.endpoints:endpoints",
     "gate": "app.cli.gate:gate",
+    "calibrate": "app.cli.calibrate:calibrate",
     "keys": "app.cli.keys:keys",
     "projects": "app.cli.projects:projects",
     "serve": "app.cli.serve:serve",

@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli.command import Session, common
+from app.cli.command import Session, allow_code, common
 from app.cli.parts import Parts, parsed_candidate
 from app.cli.progress import follow
 from app.cli.run_report import exit_code, show
@@ -23,6 +23,7 @@ from app.cli.run_report import exit_code, show
 @click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Stop at this cost.")
 @click.option("--max-cases", type=click.IntRange(min=1), help="Take only so many cases, always the same ones.")
 @click.option("--fresh", is_flag=True, help="Ask again for answers that are known.")
+@allow_code
 @common
 async def run(
     session: Session,

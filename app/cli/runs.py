@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli.command import Session, common
+from app.cli.command import Session, allow_code, common
 from app.cli.progress import follow
 from app.cli.run_report import exit_code, show, told
 
@@ -55,6 +55,7 @@ async def cancel(session: Session, run_id: str) -> None:
 @runs.command()
 @run_argument
 @click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="A new budget; what was spent counts.")
+@allow_code
 @common
 async def resume(session: Session, run_id: str, budget: float | None) -> int:
     """Go on with a run that was stopped, or lost cells to infrastructure."""
@@ -68,6 +69,7 @@ async def resume(session: Session, run_id: str, budget: float | None) -> int:
 @runs.command()
 @run_argument
 @click.option("--suite", help="Whose scorers to use; by default the latest version of the run's own suite.")
+@allow_code
 @common
 async def rescore(session: Session, run_id: str, suite: str | None) -> int:
     """Score the stored answers again. Calls no model but a judge."""

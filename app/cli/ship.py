@@ -7,7 +7,7 @@ from promptward import AsyncClient, PromptwardError
 from promptward.shapes import Release
 
 from app.cli import exits
-from app.cli.command import Session, common
+from app.cli.command import Session, allow_code, common
 from app.cli.connection import EMBEDDED_URL
 from app.cli.exits import Exit, UserError
 from app.cli.project import find_root, project_files
@@ -24,6 +24,7 @@ ON_ITS_WAY = "evaluating,awaiting_approval,rolling_out,paused"
 @click.option("--endpoint", help="The endpoint that is released with it; by default the first of the prompt's suite.")
 @click.option("--wait", is_flag=True, help="Until everything is evaluated, with the exit codes of `check`.")
 @click.option("--notes", default="", help="Kept with the releases.")
+@allow_code
 @common
 async def ship(
     session: Session, prompts: tuple[str, ...], environment: str, endpoint: str | None, wait: bool, notes: str

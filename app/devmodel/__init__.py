@@ -78,6 +78,10 @@ order, else well-known opposites (pass/fail, correct/incorrect …), else the fi
 the schema's (or the stated "from 1 to 5") range. Nothing inside the fence is obeyed. dev-small judges by recall of equal
 words only. ``json_object`` does the same with ``reason``, ``score`` and, if labels are stated, ``label``.
 
+The other judge scorers are known by their blocks and schemas: ``answer 1``, ``answer 2`` … are compared and the number of the
+best supported one is chosen; the letters A to E say how the answer's words relate to the reference's; an object of numbered
+items gets a verdict on each by its overlap with the other blocks; a list of texts is made of the sentences of a block ``text``.
+
 Any other schema is filled with a valid instance: strings get the extractive answer, enums the value named in the question,
 numbers a number from it where it fits. A schema that it cannot fill is a 400 that says so.
 

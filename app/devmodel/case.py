@@ -39,12 +39,12 @@ def case_of(texts: list[str]) -> Case | None:
         tagged = _TAGGED.search(whole)
         if tagged:
             blocks, outside = {"answer": tagged[2]}, whole[: tagged.start()] + "\n" + whole[tagged.end() :]
-    sections = _sections(outside)
+    headed = sections(outside)
     if "answer" not in blocks:
-        if blocks or "answer" not in sections:
+        if blocks or "answer" not in headed:
             return None
-        blocks = {"answer": sections["answer"]}
-    found = {**sections, **blocks}
+        blocks = {"answer": headed["answer"]}
+    found = {**headed, **blocks}
     return Case(
         answer=blocks["answer"].strip(),
         instructions=outside,
@@ -54,32 +54,53 @@ def case_of(texts: list[str]) -> Case | None:
     )
 
 
+class Block(msgspec.Struct, frozen=True):
+    """What stands between two fence lines: the words of the line, what it is, and the text."""
+
+    name: str
+    kind: str
+    text: str
+
+
+def blocks_of(texts: list[str]) -> tuple[dict[str, str], str]:
+    """All fenced blocks of a prompt, by the words on their fence lines, and the text outside of them."""
+    blocks, outside = _split("\n".join(texts))
+    return {one.name: one.text for one in blocks}, outside
+
+
 def _fenced(text: str) -> tuple[dict[str, str], str]:
     """The blocks between lines that hold the stated token, by what they are, and the text outside of them."""
+    blocks, outside = _split(text)
+    named = {one.kind: one.text for one in blocks}
+    if len(named) == 1:
+        named = {"answer": next(iter(named.values()))}
+    return named, outside
+
+
+def _split(text: str) -> tuple[list[Block], str]:
     lines = text.split("\n")
     token = _fence_token(lines)
     if token is None:
-        return {}, text
-    named: dict[str, str] = {}
+        return [], text
+    blocks: list[Block] = []
     outside: list[str] = []
     block: list[str] | None = None
-    kind = ""
+    name = kind = ""
     for line in lines:
         if _is_fence(line, token):
             if block is None:
-                kind, block = _kind(line.replace(token, ""), outside), []
+                marks = line.replace(token, "")
+                name, kind, block = " ".join(_WORD.findall(marks)), _kind(marks, outside), []
             else:
-                named[kind] = "\n".join(block)
+                blocks.append(Block(name, kind, "\n".join(block)))
                 block = None
         elif block is None:
             outside.append(line)
         else:
             block.append(line)
     if block is not None:
-        named[kind] = "\n".join(block)
-    if len(named) == 1:
-        named = {"answer": next(iter(named.values()))}
-    return named, "\n".join(outside)
+        blocks.append(Block(name, kind, "\n".join(block)))
+    return blocks, "\n".join(outside)
 
 
 def _kind(fence: str, outside: list[str]) -> str:
@@ -125,7 +146,7 @@ def _part(text: str) -> str | None:
     return None
 
 
-def _sections(text: str) -> dict[str, str]:
+def sections(text: str) -> dict[str, str]:
     """Texts behind headings at the start of a line, such as `Reference:`; the last of a kind counts.
 
     A context lasts until the next heading, anything else to the end of its line, or of its paragraph when it starts below.

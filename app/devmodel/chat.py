@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.devmodel import extract, judge, tools
+from app.devmodel import extract, judge, panel, tools
 from app.devmodel.case import case_of
 from app.devmodel.reading import Reading, read
 from app.devmodel.scalars import Schema
@@ -68,8 +68,11 @@ def _choice(request: ChatRequest, model: str, seed: int, temperature: float) -> 
 def _text(request: ChatRequest, reading: Reading, model: str, seed: int, temperature: float) -> str:
     wanted = request.response_format
     if wanted is not None and wanted.type != "text":
-        case = case_of([one.text() for one in request.messages])
+        texts = [one.text() for one in request.messages]
         schema = wanted.json_schema.schema if wanted.json_schema else None
+        if schema is not None and (judged := panel.judged(texts, schema, model)) is not None:
+            return encode(judged).decode()
+        case = case_of(texts)
         if case is not None and (schema is None or judge.is_rubric(schema)):
             said = judge.judged_object(case, model) if schema is None else judge.judged_instance(schema, case, model)
             return encode(said).decode()

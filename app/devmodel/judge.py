@@ -13,7 +13,7 @@ from app.devmodel.case import Case
 from app.devmodel.scalars import Schema
 from app.devmodel.schema import instance
 
-_ABSTAINS = re.compile(
+ABSTAINS = re.compile(
     r"\bnot (?:in|covered|documented|mentioned|described|stated|part of|answered)\b"
     r"|\bdo(?:es)?(?: not|n't) (?:say|know|mention|cover)|\bcannot (?:find|answer)\b|\bno (?:information|answer|mention)\b",
     re.IGNORECASE,
@@ -88,21 +88,26 @@ class Judgement(msgspec.Struct, frozen=True):
 def judge(case: Case, model: str) -> Judgement:
     """Quality of the answer by lexical support."""
     if case.reference and not (case.context and _GROUNDED.search(case.instructions)):
-        alternatives = _alternatives(case.reference)
-        support, missing = max((_by_reference(case.answer, one, model) for one in alternatives), key=lambda one: one[0])
+        options = alternatives(case.reference)
+        support, missing = max((by_reference(case.answer, one, model) for one in options), key=lambda one: one[0])
         by = "reference"
     elif case.context:
         support, missing = _by_context(case)
         by = "context"
     else:
-        support, missing = _recall(words_of.stems(case.answer), words_of.stems(case.question or case.instructions))
+        support, missing = recall(words_of.stems(case.answer), words_of.stems(case.question or case.instructions))
         by = "question"
-    quality = min(1.0, max(0.0, (support - _FLOOR) / (_CEILING - _FLOOR)))
+    quality = quality_of(support)
     lacks = f"; lacking: {', '.join(missing[:6])}" if missing else ""
     return Judgement(quality, f"Word overlap with the {by} is {support:.2f}{lacks}. (Counted, not understood.)")
 
 
-def _alternatives(reference: str) -> list[str]:
+def quality_of(support: float) -> float:
+    """Support as quality in [0, 1]."""
+    return min(1.0, max(0.0, (support - _FLOOR) / (_CEILING - _FLOOR)))
+
+
+def alternatives(reference: str) -> list[str]:
     try:
         listed = msgspec.json.decode(reference, type=list[str | int | float])
     except msgspec.DecodeError:
@@ -110,21 +115,21 @@ def _alternatives(reference: str) -> list[str]:
     return [str(one) for one in listed] or [reference]
 
 
-def _by_reference(answer: str, reference: str, model: str) -> tuple[float, list[str]]:
+def by_reference(answer: str, reference: str, model: str) -> tuple[float, list[str]]:
     """Recall of the reference's words; numbers count double, and a number or a denial that differs costs."""
     if model == "dev-small":
         wanted = words_of.plain_words(reference)
         missing = sorted(wanted - words_of.plain_words(answer))
         return 1 - len(missing) / max(1, len(wanted)), missing
-    if bool(_ABSTAINS.search(answer)) and bool(_ABSTAINS.search(reference)) and len(answer) < 200:
+    if bool(ABSTAINS.search(answer)) and bool(ABSTAINS.search(reference)) and len(answer) < 200:
         return 1.0, []
     given, wanted_stems = words_of.stems(answer), words_of.stems(reference)
     if not wanted_stems:
         return (1.0 if reference.strip().lower() in answer.lower() else 0.0), []
-    support, lacking = _recall(given, wanted_stems)
+    support, lacking = recall(given, wanted_stems)
     if any(one.isdigit() for one in lacking):
         support *= 0.6
-    nearest = max(words_of.sentences(answer) or [answer], key=lambda one: _recall(words_of.stems(one), wanted_stems)[0])
+    nearest = max(words_of.sentences(answer) or [answer], key=lambda one: recall(words_of.stems(one), wanted_stems)[0])
     if bool(_DENIAL.search(nearest)) != bool(_DENIAL.search(reference)):
         support *= 0.6
     return support, lacking
@@ -133,16 +138,16 @@ def _by_reference(answer: str, reference: str, model: str) -> tuple[float, list[
 def _by_context(case: Case) -> tuple[float, list[str]]:
     """Mean share of each sentence's words that the context holds; an abstention is right when the question's are absent."""
     known = words_of.stems(case.context)
-    if _ABSTAINS.search(case.answer) and len(case.answer) < 200:
-        asked, _ = _recall(known, words_of.stems(case.question))
+    if ABSTAINS.search(case.answer) and len(case.answer) < 200:
+        asked, _ = recall(known, words_of.stems(case.question))
         return 1 - asked, []
-    shares = [_recall(known, words_of.stems(one)) for one in words_of.sentences(case.answer)]
+    shares = [recall(known, words_of.stems(one)) for one in words_of.sentences(case.answer)]
     if not shares:
         return 0.0, []
     return sum(one for one, _ in shares) / len(shares), [word for _, words in shares for word in words]
 
 
-def _recall(given: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[float, list[str]]:
+def recall(given: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[float, list[str]]:
     """Share of the wanted stems that were given (numbers count double), and those that were not."""
     have = frozenset(given)
     weights = {one: 2.0 if one.isdigit() else 1.0 for one in wanted}

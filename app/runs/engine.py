@@ -21,9 +21,10 @@ from app.runs.planner import stored_bundle
 from app.runs.queue import InProcessQueue, Job, Queue
 from app.runs.replies import Replies
 from app.runs.schemas import RunStatus, usd
-from app.runs.scoring import LiveMetric, built
+from app.runs.scoring import LiveMetric, rebuilt
 from app.runs.spec import Cell, Metric, Spec, case_order, in_calling_order
 from app.runs.writer import Writer
+from evaluators.own.loading import OwnScorers
 
 logger = logging.getLogger("promptward")
 
@@ -34,9 +35,15 @@ DRAIN_S = 5.0
 
 class Engine:
     def __init__(
-        self, sessions: Sessions, llm: LLM, generation: Generation, clock: Clock, queue: Queue | None = None
+        self,
+        sessions: Sessions,
+        llm: LLM,
+        generation: Generation,
+        clock: Clock,
+        own: OwnScorers,
+        queue: Queue | None = None,
     ) -> None:
-        self._sessions, self._llm, self._clock = sessions, llm, clock
+        self._sessions, self._llm, self._clock, self._own = sessions, llm, clock, own
         self._queue: Queue = queue or InProcessQueue()
         self._active: dict[str, ActiveRun] = {}
         self._replies = Replies(sessions)
@@ -136,7 +143,7 @@ class Engine:
         judges: dict[int, Panel] = {}
         for number, metric in enumerate(spec.metrics):
             asked = await _asked(registry, metric)
-            scorer = built(metric.use, metric.args, None if asked is None else asked.rubric)
+            scorer = await asyncio.to_thread(rebuilt, metric, None if asked is None else asked.rubric, self._own)
             metrics.append(LiveMetric(metric, scorer))
             if asked is not None:
                 judges[number] = Panel(purse, asked, scorer)

@@ -1,5 +1,6 @@
 """From what was asked to a run: everything resolved, every mistake found, before anything is stored or called."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,12 +19,13 @@ from app.kit.db import batched_by_variables
 from app.kit.errors import BudgetError, FieldError, InvalidContentError, NotFoundError
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
-from app.runs.asking import Judging, Tested, judging_of, self_judged
+from app.runs.asking import Judging, Tested, flagged, judging_of, self_judged
 from app.runs.budget import most_nano
 from app.runs.schemas import NANO, RunCreate
 from app.runs.scoring import metric_of
 from app.runs.spec import Case, Metric, Spec, Variant, sample
 from app.runs.tables import AnswerRow
+from evaluators.own.loading import OwnScorers, is_own
 
 MAX_CELLS = 2_000_000
 MAX_PROBLEMS = 20
@@ -48,8 +50,8 @@ class Candidate(NamedTuple):
 class Planner:
     """Plans runs of one project, within the caller's transaction."""
 
-    def __init__(self, session: AsyncSession, project_id: str, actor: str) -> None:
-        self._session, self._project_id = session, project_id
+    def __init__(self, session: AsyncSession, project_id: str, actor: str, own: OwnScorers) -> None:
+        self._session, self._project_id, self._own = session, project_id, own
         self._registry = Registry(session, project_id, actor=actor)
         self._datasets = Datasets(session, project_id, actor=actor)
 
@@ -68,7 +70,7 @@ class Planner:
         if not items:
             raise InvalidContentError.at("/suite", f"all items of {content.dataset} were erased")
         judging = await judging_of(self._registry, suite)
-        metrics = self._metrics(suite, judging)
+        metrics = await self._metrics(suite, judging)
         epoch = run_id if asked.fresh else ""
         bundles, variants = await self._variants(asked, suite, defaultdict(lambda: epoch, epochs or {}))
         tested = [Tested(v.id, b.endpoint) for v, b in zip(variants, bundles, strict=True)]
@@ -102,7 +104,7 @@ class Planner:
             dataset_digest=dataset.digest,
             repeats=repeats,
             variants=variants,
-            metrics=_flagged(metrics, warned),
+            metrics=flagged(metrics, warned),
             cases=len(items),
             max_cases=asked.max_cases,
             fresh=asked.fresh,
@@ -129,11 +131,17 @@ class Planner:
             Tested(v.id, (await self._registry.by_digest("endpoint", v.endpoint_digest)).content) for v in variants
         ]
         warned = self_judged(suite, judging, tested)
-        return _flagged(self._metrics(suite, judging), warned), list(warned.values())
+        return flagged(await self._metrics(suite, judging), warned), list(warned.values())
 
-    def _metrics(self, suite: Artifact, judging: Sequence[Judging | None]) -> list[Metric]:
+    async def _metrics(self, suite: Artifact, judging: Sequence[Judging | None]) -> list[Metric]:
         scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
-        return [metric_of(scorer, judge, f"/scorers/{i}") for i, (scorer, judge) in scorers]
+        # Off the event loop: loading a file of the project takes as long as that file likes.
+        return [
+            await asyncio.to_thread(metric_of, scorer, judge, f"/scorers/{i}", self._own)
+            if is_own(scorer.use)
+            else metric_of(scorer, judge, f"/scorers/{i}", self._own)
+            for i, (scorer, judge) in scorers
+        ]
 
     async def _variants(
         self, asked: RunCreate, suite: Artifact, epochs: Mapping[str, str]
@@ -258,10 +266,6 @@ class Planner:
                 "/budget_usd", f"the endpoint {endpoint!r} has no price, so that a budget cannot bound it"
             )
         return False
-
-
-def _flagged(metrics: Sequence[Metric], warned: Mapping[int, str]) -> list[Metric]:
-    return [msgspec.structs.replace(metric, self_judged=number in warned) for number, metric in enumerate(metrics)]
 
 
 def _erased(count: int) -> list[str]:

@@ -18,6 +18,7 @@ from app.runs.schemas import NANO
 from app.runs.spec import Metric
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
 from evaluators.judging import JudgeScorer, Models
+from evaluators.own.loading import OwnScorers, is_own
 from evaluators.registry import build, get
 
 ITEM_NEEDS = ("reference", "inputs", "history", "metadata")
@@ -26,14 +27,16 @@ ITEM_NEEDS = ("reference", "inputs", "history", "metadata")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str) -> Metric:
+def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str, own: OwnScorers) -> Metric:
     """A suite's scorer, resolved. Raises `InvalidContentError` at `pointer` when it cannot be built."""
     try:
-        scorer = built(spec.use, spec.args, None if judging is None else judging.rubric)
+        scorer, source = _built(spec.use, spec.args, None if judging is None else judging.rubric, own)
     except ScorerConfigError as error:
         raise InvalidContentError(error.message, [FieldError(pointer + error.pointer, error.message)]) from error
     read = scorer.value_range
     parts: dict[str, Any] = {"use": spec.use, "version": scorer.version, "args": scorer.arguments()}
+    if source is not None:
+        parts["source"] = source
     return Metric(
         name=spec.metric,
         use=spec.use,
@@ -47,17 +50,34 @@ def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str) -> Metric
         unit=read.unit,
         binary=scorer.binary,
         measured="time_to_first_token" in scorer.reads,
+        source=source,
         identity=digest(parts if judging is None else parts | judging.identity()),
         **({} if judging is None else judging.fields()),
     )
 
 
-def built(use: str, args: Mapping[str, Any], rubric: Artifact | None) -> Scorer:
-    """The scorer of a suite's entry: of a judge with its own arguments, and what its rubric says. Raises ScorerConfigError."""
+def rebuilt(metric: Metric, rubric: Artifact | None, own: OwnScorers) -> Scorer:
+    """The scorer of a stored metric. Raises `InvalidContentError` when its file is another now."""
+    try:
+        scorer, source = _built(metric.use, metric.args, rubric, own)
+    except ScorerConfigError as error:
+        raise InvalidContentError(error.message) from error
+    if source != metric.source:
+        raise InvalidContentError(
+            f"{metric.use} changed since the run was made; score the run again, or make a new one"
+        )
+    return scorer
+
+
+def _built(use: str, args: Mapping[str, Any], rubric: Artifact | None, own: OwnScorers) -> tuple[Scorer, str | None]:
+    """The scorer of a suite's entry: of a judge with its own arguments, and what its rubric says; of a team's own the source's
+    digest with it. Raises ScorerConfigError."""
+    if is_own(use):
+        return own.load(use, args)
     scorer = get(use)
     if not issubclass(scorer, JudgeScorer):
-        return build(use, args)
-    return build(use, arguments(scorer, args, None if rubric is None else rubric.content))
+        return build(use, args), None
+    return build(use, arguments(scorer, args, None if rubric is None else rubric.content)), None
 
 
 class Scored(NamedTuple):

@@ -51,6 +51,7 @@ from app.runs.spec import encode_cases
 from app.runs.store import Loaded
 from app.runs.tables import RunCasesRow, RunRow, RunVariantRow
 from app.runs.troubles import first_trouble
+from evaluators.own.loading import OwnScorers
 
 PROGRESS_S = 0.25
 
@@ -58,9 +59,10 @@ PROGRESS_S = 0.25
 class Runs:
     """The runs of this process's database; what the application holds. Projects are kept apart by every call."""
 
-    def __init__(self, sessions: Sessions, llm: LLM, generation: Generation, clock: Clock) -> None:
-        self._sessions, self._clock = sessions, clock
-        self._engine = Engine(sessions, llm, generation, clock)
+    def __init__(self, sessions: Sessions, llm: LLM, generation: Generation, clock: Clock, own: OwnScorers) -> None:
+        """`own` are the scorers that suites may name as files of the project."""
+        self._sessions, self._clock, self._own = sessions, clock, own
+        self._engine = Engine(sessions, llm, generation, clock, own)
 
     async def start(self) -> None:
         await self._engine.start()
@@ -77,7 +79,7 @@ class Runs:
         run_id = new_id("run")
         async with self._sessions.begin() as session:
             await writing(session)
-            planned = await Planner(session, caller.project_id, caller.actor).plan(asked, run_id, epochs)
+            planned = await Planner(session, caller.project_id, caller.actor, self._own).plan(asked, run_id, epochs)
             await self._store(session, caller, asked, run_id, planned)
             spec = planned.spec
             details = {"suite": spec.suite, "candidates": {v.id: v.bundle for v in spec.variants}}
@@ -194,7 +196,7 @@ class Runs:
         async with self._sessions.begin() as session:
             await writing(session)
             run = await self._at_rest(session, caller.project_id, run_id)
-            planner = Planner(session, caller.project_id, caller.actor)
+            planner = Planner(session, caller.project_id, caller.actor, self._own)
             given = asked.suite if asked.suite is not None else (run.row.suite or run.spec.suite_digest)
             suite = await planner.suite(given)
             if suite.pins["/dataset"] != run.spec.dataset_digest:
@@ -370,7 +372,11 @@ def _read(run: Loaded, rows: list[RunVariantRow], errors: dict[str, int]) -> Run
         errors=errors,
         warnings=spec.warnings,
         reason=row.reason,
-        pins={"suite": spec.suite_digest, "dataset": spec.dataset_digest},
+        pins={
+            "suite": spec.suite_digest,
+            "dataset": spec.dataset_digest,
+            **{f"scorers/{metric.name}": metric.source for metric in spec.metrics if metric.source is not None},
+        },
         created_by=row.created_by,
         created_at=row.created_at,
         started_at=row.started_at,

@@ -14,7 +14,7 @@ class Metric(msgspec.Struct, frozen=True):
     `measured`: it reads the time until an answer began, so that answers are streamed. `self_judged`: a judge is a model
     under test, which the suite allows.
 
-    `identity` is the digest of what decides a score beside the answer and the item.
+    `source` is the digest of the files of a team's own scorer, `identity` that of what decides a score beside the answer and the item.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Metric(msgspec.Struct, frozen=True):
     embedder_name: str | None = None
     measured: bool = False
     self_judged: bool = False
+    source: str | None = None
 
     def applies_to(self, tags: Sequence[str]) -> bool:
         return not self.when or any(tag in self.when for tag in tags)

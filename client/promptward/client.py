@@ -8,6 +8,7 @@ import httpx2
 import msgspec
 
 from promptward.artifacts import KINDS, Artifacts, Datasets, Prompts
+from promptward.calibrations import Calibrations
 from promptward.core import DEFAULT_TIMEOUT_S, LONG_S, Core
 from promptward.errors import PromptwardError, problem_error
 from promptward.project import Gates, Keys, Projects, Scorers
@@ -48,6 +49,7 @@ class _Client(Group[Mode]):
         self.releases: Releases[Mode] = Releases(core, portal)
         self.feedback: Feedback[Mode] = Feedback(core, portal)
         self.audit: Audit[Mode] = Audit(core, portal)
+        self.calibrations: Calibrations[Mode] = Calibrations(core, portal)
 
     def _asynchronous(self) -> "_Client[Async]":
         return _Client(self._core)

@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from evaluators.contract import Sample, ScorerConfigError
@@ -40,11 +41,38 @@ def tested(template: str) -> frozenset[str]:
     return frozenset(word for match in _CONDITION.finditer(template) for word in _WORD.findall(match[2]))
 
 
+def needs_of(template: str) -> frozenset[str]:
+    """The needs behind the variables that a template names."""
+    named = variables_of(template, "/args/instructions")
+    return frozenset(need for name in named if (need := VARIABLES[name]))
+
+
 def fill(template: str, sample: Sample, judge: Judge) -> tuple[str, str]:
     """The instructions for one sample, with the answer in its fence, and the fence's mark.
 
     Raises JudgeTemplateError.
     """
+    fence, variables = _case(template, sample, [sample.output])
+    answer = fence.around("answer", sample.output)
+    text = judge.render(template, {**variables, "output": answer})
+    if without_surrogates(text).count(fence.mark) < 2 or answer.strip() not in text:
+        text = f"{text.rstrip()}\n\nThe answer to judge:{answer}"
+    return without_surrogates(text).strip(), fence.mark
+
+
+def fill_beside(template: str, sample: Sample, judge: Judge, blocks: Mapping[str, str]) -> tuple[str, str]:
+    """The instructions for one sample, which do not place the answer, then each block in its fence; and the fence's mark.
+
+    Raises JudgeTemplateError.
+    """
+    fence, variables = _case(template, sample, list(blocks.values()))
+    text = judge.render(template, variables).rstrip() + "\n"
+    text += "".join(fence.around(name, block) for name, block in blocks.items())
+    return without_surrogates(text).strip(), fence.mark
+
+
+def _case(template: str, sample: Sample, answers: list[str]) -> tuple[Fence, dict[str, Any]]:
+    """The fence for all that is in the case, and the variables of a template but for the output."""
     calls = json.dumps(sample.tool_calls or [], ensure_ascii=False)
     case = {
         "inputs": sample.inputs,
@@ -53,18 +81,12 @@ def fill(template: str, sample: Sample, judge: Judge) -> tuple[str, str]:
         "metadata": sample.metadata,
     }
     context = sample.context or ""
-    fence = Fence(sample.output, context, calls, repr(case), template)
-    answer = fence.around("answer", sample.output)
-    variables: dict[str, Any] = {
-        **case,
-        "output": answer,
+    fence = Fence(*answers, context, calls, repr(case), template)
+    fenced = {
         "context": fence.around("context", context) if context else "",
         "tool_calls": fence.around("tool calls", calls),
     }
-    text = judge.render(template, variables)
-    if without_surrogates(text).count(fence.mark) < 2 or answer.strip() not in text:
-        text = f"{text.rstrip()}\n\nThe answer to judge:{answer}"
-    return without_surrogates(text).strip(), fence.mark
+    return fence, {**case, **fenced}
 
 
 def _undeclared(template: str, pointer: str) -> set[str]:

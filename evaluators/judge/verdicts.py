@@ -10,7 +10,9 @@ import msgspec
 
 from evaluators.contract import Score
 from evaluators.judging import Judge, JudgeReply, JudgeUnavailableError
-from evaluators.text import clip
+from evaluators.text import clip, without_surrogates
+
+_QUOTED = 80
 
 _STOPPED = {
     "length": "its reply was cut off at the token limit",
@@ -49,11 +51,21 @@ def read_object(reply: JudgeReply) -> dict[str, Any]:
         text = text.removeprefix("```").removeprefix("json").removesuffix("```").strip()
     try:
         value = json.loads(text, object_pairs_hook=_without_repeats)
+        # Escapes can spell lone surrogates, which nothing could store.
+        value = (
+            json.loads(without_surrogates(json.dumps(value, ensure_ascii=False))) if "\\ud" in text.lower() else value
+        )
     except (ValueError, RecursionError) as exc:
         raise NoVerdictError(f"its reply is not one JSON value ({exc}): {clip(text)}") from exc
     if not isinstance(value, dict):
         raise NoVerdictError(f"its reply is not a JSON object: {clip(text)}")
     return value
+
+
+def quoted(value: Any) -> str:
+    """What a judge gave in place of a verdict, cut for an explanation."""
+    shown = repr(value)
+    return shown if len(shown) <= _QUOTED else shown[:_QUOTED] + "…"
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -69,24 +81,28 @@ async def ask(
     schema: dict[str, Any],
     votes: int,
     read: Callable[[dict[str, Any]], Verdict],
-    sample_index: int = 0,
+    first: int = 0,
 ) -> list[Vote]:
     """Ask `votes` times at once; `read` turns a reply's object into a verdict or raises NoVerdictError.
 
-    Votes are draws of their own: vote i of judgement `sample_index` is draw `sample_index * votes + i`.
+    Votes are draws of their own, numbered from `first`.
     """
 
     async def one(number: int) -> Vote:
         try:
-            reply = await judge.ask(messages, schema, sample_index=sample_index * votes + number)
+            return vote(await judge.ask(messages, schema, sample_index=number), read)
         except JudgeUnavailableError as exc:
             return Vote(None, str(exc) or type(exc).__name__, reached=False)
-        try:
-            return Vote(read(read_object(reply)))
-        except NoVerdictError as exc:
-            return Vote(None, str(exc))
 
-    return list(await asyncio.gather(*(one(number) for number in range(votes))))
+    return list(await asyncio.gather(*(one(first + number) for number in range(votes))))
+
+
+def vote(reply: JudgeReply, read: Callable[[dict[str, Any]], Verdict]) -> Vote:
+    """What one reply says."""
+    try:
+        return Vote(read(read_object(reply)))
+    except NoVerdictError as exc:
+        return Vote(None, str(exc))
 
 
 def combine(votes: Sequence[Vote], scored: Callable[[float, str, str | None, dict[str, Any]], Score]) -> Score:

@@ -1,25 +1,13 @@
 """The number in the output against the number in the reference."""
 
 import math
-import re
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal
+from typing import Literal
 
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
+from evaluators.reference.numbers import Thousands, last_number
 from evaluators.text import clip, texts
 
-# A sign counts only where no word or number ends before it: "3-5" ends in 5, "x = -5" in -5.
-_NUMBER = re.compile(
-    r"""
-    (?: (?<! [\w.,)\]%] ) [-+\u2212] )?
-    \$?
-    (?: \d{1,3} (?: ,\d{3} )+ (?!\d) (?: \.\d* )?
-      | \d+ (?: \.\d* )?
-      | (?<! [\d.] ) \.\d+
-    )
-    (?: [eE] [-+]? \d+ )?
-    """,
-    re.VERBOSE,
-)
 _ARITHMETIC = Context(prec=50, traps=[])
 
 
@@ -27,9 +15,12 @@ class Numeric(Scorer, frozen=True):
     """1 when the output's number equals the reference's within the tolerances, else 0.
 
     The output's number is the last one after the last occurrence of `after`, or without `after` the last one at all.
-    Thousands commas, `$` and `%` are dropped ("$1,234.50" is 1234.5, "45 %" is 45). Equal means
-    |x - reference| <= max(abs_tolerance, rel_tolerance * |reference|), in decimal arithmetic. No number there: value 0,
-    label `unparsable`. Several references: the best counts. Range {0, 1}, higher is better.
+    Thousands commas, `$` and `%` are dropped ("$1,234.50" is 1234.5, "45 %" is 45); `percent: fraction` makes 45 % of
+    either 0.45. `thousands` says how output and text reference group digits: by `comma` (then the decimals follow a
+    point), by `dot` (then they follow a comma), by `space` or `apostrophe` (then they follow either). Equal means
+    |x - reference| <= max(abs_tolerance, rel_tolerance * |reference|), in decimal arithmetic. No number there, as in an
+    empty output: value 0, label `unparsable`. A reference without a number is skipped. Several references: the best
+    counts. Range {0, 1}, higher is better. Source: the answers of GSM8K (arXiv 2110.14168) are read so.
     """
 
     name = "numeric"
@@ -40,6 +31,8 @@ class Numeric(Scorer, frozen=True):
     after: str | None = None
     abs_tolerance: float = 0.0
     rel_tolerance: float = 0.0
+    percent: Literal["number", "fraction"] = "number"
+    thousands: Thousands = "comma"
 
     def check(self) -> None:
         super().check()
@@ -62,7 +55,7 @@ class Numeric(Scorer, frozen=True):
             _, mark, tail = tail.rpartition(self.after)
             if not mark:
                 return Score.unparsable(f"the output does not have {clip(self.after)}")
-        found = last_number(tail)
+        found = self._number(tail, self.thousands)
         if found is None:
             where = f" after {clip(self.after)}" if self.after is not None else ""
             return Score.unparsable(f"the output has no number{where}")
@@ -72,8 +65,16 @@ class Numeric(Scorer, frozen=True):
         return self.scored(float(same), f"found {clip(str(found))}, expected {clip(wanted)}")
 
     def _expected(self, sample: Sample) -> list[Decimal]:
-        numbers = [last_number(each) for each in texts(sample.references)]
+        numbers = [
+            # A number of the dataset is written as JSON has it, whatever the output's custom is.
+            self._number(each, self.thousands if isinstance(given, str) else "comma")
+            for given in sample.references
+            for each in texts([given])
+        ]
         return [each for each in numbers if each is not None]
+
+    def _number(self, text: str, thousands: Thousands) -> Decimal | None:
+        return last_number(text, thousands, percent_is_fraction=self.percent == "fraction")
 
     def _equal(self, found: Decimal, expected: Decimal) -> bool:
         if found == expected:
@@ -81,15 +82,3 @@ class Numeric(Scorer, frozen=True):
         allowed = _ARITHMETIC.multiply(Decimal(self.rel_tolerance), abs(expected))
         gap = _ARITHMETIC.abs(_ARITHMETIC.subtract(found, expected))
         return bool(gap <= max(Decimal(self.abs_tolerance), allowed))
-
-
-def last_number(text: str) -> Decimal | None:
-    """The last number of a text as a finite decimal, or None."""
-    for word in reversed(text.split()):
-        numbers = _NUMBER.findall(word)
-        if numbers:
-            try:
-                return Decimal(numbers[-1].replace(",", "").replace("$", "").replace("\u2212", "-"))
-            except InvalidOperation:  # an exponent that no decimal can hold
-                return None
-    return None

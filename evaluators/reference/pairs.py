@@ -1,10 +1,15 @@
 """The shared form of scorers that compare the output with reference texts, one pair at a time."""
 
+from collections.abc import Sequence
+
 from evaluators.contract import Sample, Score, Scorer
 from evaluators.text import texts
 
 # Character pairs that a quadratic comparison may look at; about two seconds of work.
 QUADRATIC_LIMIT = 1e11
+
+# Below this product of lengths no comparison is too much work: even a cubic one stays far below the limit.
+_SMALL = 4e6
 
 
 class TextPairScorer(Scorer, frozen=True):
@@ -42,9 +47,25 @@ class TextPairScorer(Scorer, frozen=True):
         if len(alternatives) == 1:
             return self.scored(self.compare(output, alternatives[0]))
         values = [self.compare(output, each) for each in alternatives]
-        best = max(range(len(values)), key=values.__getitem__)
+        best = self.best(values)
         return self.scored(
             values[best],
             f"the best of {len(values)} references is number {best + 1}",
             evidence={"reference": best, "values": values},
         )
+
+    def measure_batch(self, samples: Sequence[Sample]) -> list[Score]:
+        compare, scored, measure = self.compare, self.scored, self.measure
+        if self.ignore_case:
+            return [measure(sample) for sample in samples]
+        return [
+            scored(compare(sample.output, sample.reference))
+            if isinstance(sample.reference, str) and len(sample.output) * len(sample.reference) < _SMALL
+            else measure(sample)
+            for sample in samples
+        ]
+
+    def best(self, values: list[float]) -> int:
+        """The index of the reference that counts: the first of the highest values, or of the lowest where less is better."""
+        choose = max if self._range.direction == "maximize" else min
+        return choose(range(len(values)), key=values.__getitem__)

@@ -1,4 +1,4 @@
-"""promptfoo's deterministic assertions as scorers of a suite.
+"""promptfoo's assertions as scorers of a suite.
 
 What a case expects becomes its `reference` where an assertion needs one (`equals`, `levenshtein`) or where the same
 assertion expects something else in each case; else it stands in the scorer. A scorer that not every case asked for gets a
@@ -13,7 +13,8 @@ from app.formats.building import Builder
 from app.formats.naming import tag_of
 from app.formats.nodes import Node
 from app.formats.promptfoo.cases import Case
-from app.formats.promptfoo.mapping import Form, Wanted, wanted_of
+from app.formats.promptfoo.graded import ASKING
+from app.formats.promptfoo.mapping import Form, Mapper, Wanted
 from app.formats.sources import Sources
 
 MAX_SCORERS = 100
@@ -26,7 +27,7 @@ def scorers(cases: Sequence[Case], sources: Sources, builder: Builder, templates
     `templates` is the config's `assertionTemplates`. What cannot be mapped is a loss with the line of the assertion.
     """
     groups: dict[tuple[Form, int], dict[int, Wanted]] = {}
-    asked = 0
+    asked, mapper = 0, Mapper(sources, builder, templates)
     for index, case in enumerate(cases):
         asked += len(case.asserts)
         if asked > MAX_ASSERTIONS:
@@ -34,11 +35,10 @@ def scorers(cases: Sequence[Case], sources: Sources, builder: Builder, templates
                 f"more than {MAX_ASSERTIONS:,} assertions, those of defaultTest counted for each case"
             )
         count: dict[Form, int] = {}
-        for node in case.asserts:
-            for wanted in wanted_of(node, case, sources, builder, templates):
-                number = count.get(wanted.form, 0)
-                count[wanted.form] = number + 1
-                groups.setdefault((wanted.form, number), {})[index] = wanted
+        for wanted in mapper.all_of(case):
+            number = count.get(wanted.form, 0)
+            count[wanted.form] = number + 1
+            groups.setdefault((wanted.form, number), {})[index] = wanted
     entries = _Entries(cases, builder)
     order = {"reference": 0, "values": 1, "nothing": 2}
     for (form, _), members in sorted(groups.items(), key=lambda group: order[group[0][0].takes]):
@@ -94,7 +94,7 @@ class _Entries:
         node = next(iter(members.values())).node
         args = {**json.loads(form.args), **more}
         try:
-            build(form.use, args)
+            build(form.use, {name: value for name, value in args.items() if name not in ASKING})
         except ScorerConfigError as error:
             self._builder.lose(node.path, node.line, f"the assertion is not kept: {error}")
             return

@@ -32,6 +32,8 @@ class Case(msgspec.Struct):
     metadata: dict[str, Any] = {}
     reference: Any = None
     tags: list[str] = []
+    threshold: float | None = None
+    provider: Node | None = None
 
 
 class CaseReader:
@@ -114,6 +116,12 @@ class CaseReader:
         if description:
             metadata["description"] = description
         expand = options.get("disableVarExpansion").data is not True
+        threshold = test.get("threshold").number("a test's threshold")
+        if threshold is None:
+            threshold = self._default.get("threshold").number("a test's threshold")
+        provider = options.get("provider")
+        if provider.data is None:
+            provider = self._default.get("options").get("provider")
 
         def fill(template: str, variables: dict[str, Any]) -> str:
             return self._builder.filled(template, variables, test.path, test.line)
@@ -126,7 +134,8 @@ class CaseReader:
             self._size += sum(len(value) for value in inputs.values() if isinstance(value, str)) + len(asserts)
             if self._size > MAX_SIZE:
                 raise test.refuse(f"the cases hold more than {MAX_SIZE:,} characters, lists in `vars` counted in full")
-            self.cases.append(Case(inputs, asserts, test, dict(metadata)))
+            made = Case(inputs, asserts, test, dict(metadata), threshold=threshold, provider=provider)
+            self.cases.append(made)
 
     def _values(self, node: Node) -> dict[str, Any]:
         if isinstance(node.data, str):
@@ -157,14 +166,9 @@ class CaseReader:
 
     def _report(self, test: Node) -> None:
         for name, field in test.fields():
-            if name == "threshold" and field.data is not None:
-                what = (
-                    "`threshold` of a test is not kept: each scorer stands for itself here, and a gate policy decides"
-                )
-                self._builder.lose(field.path, field.line, what)
-            elif name == "options":
+            if name == "options":
                 for option, value in field.fields():
-                    if option not in ("disableDefaultAsserts", "disableVarExpansion"):
+                    if option not in ("disableDefaultAsserts", "disableVarExpansion", "provider"):
                         self._builder.lose(value.path, value.line, f"the option `{option}` of a test is not kept")
             elif name not in _KEPT:
                 self._builder.lose(field.path, field.line, f"`{name}` of a test is not kept")

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.formats.building import Builder
 from app.formats.nodes import Node
+from app.formats.promptfoo.lists import CannotMapError, separated
 from app.formats.sources import Sources
 
 _LISTS = frozenset({"contains-all", "contains-any", "icontains-all", "icontains-any"})
@@ -147,10 +148,18 @@ def assertion_of(text: str) -> dict[str, Any]:
     assertion: dict[str, Any] = {"type": (match[1] or "") + match[2]}
     if match[4] is not None:
         value = match[4].strip()
-        assertion["value"] = [part.strip() for part in value.split(",")] if match[2] in _LISTS else value
+        assertion["value"] = _listed(value) if match[2] in _LISTS else value
     if match[3] is not None:
         assertion["threshold"] = float(match[3])
     return assertion
+
+
+def _listed(value: str) -> list[str] | str:
+    """The texts of a list; one that promptfoo would stumble over stays as it is, and is a loss when it is mapped."""
+    try:
+        return separated(value)
+    except CannotMapError:
+        return value
 
 
 def _number(text: str, node: Node) -> float:

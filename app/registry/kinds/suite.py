@@ -85,6 +85,7 @@ def references(suite: Suite) -> Iterable[Reference]:
 def problems(suite: Suite) -> Iterable[FieldError]:
     from evaluators.contract import ScorerConfigError
     from evaluators.judging import JudgeScorer
+    from evaluators.own.loading import is_own, parse
     from evaluators.registry import build, get
 
     seen: set[str] = set()
@@ -93,6 +94,9 @@ def problems(suite: Suite) -> Iterable[FieldError]:
             yield FieldError(f"/scorers/{i}/name", f"two scorers are called {spec.metric!r}; give one of them a `name`")
         seen.add(spec.metric)
         try:
+            if is_own(spec.use):
+                parse(spec.use)
+                continue  # loaded when a run is made, where that is allowed
             scorer = get(spec.use)
             if not issubclass(scorer, JudgeScorer):
                 build(spec.use, spec.args)
@@ -112,11 +116,12 @@ def disagreements(suite: Suite, pinned: Mapping[str, Any]) -> Iterable[FieldErro
     """Scorers that cannot be built with what their rubric says."""
     from evaluators.contract import ScorerConfigError
     from evaluators.judging import JudgeScorer
+    from evaluators.own.loading import is_own
     from evaluators.registry import get
 
     for i, spec in enumerate(suite.scorers):
         rubric = pinned.get(f"/scorers/{i}/args/rubric")
-        scorer = get(spec.use) if rubric is not None else None
+        scorer = get(spec.use) if rubric is not None and not is_own(spec.use) else None
         if scorer is not None and issubclass(scorer, JudgeScorer):
             try:
                 yield from _built(scorer, spec, i, rubric)

@@ -10,11 +10,10 @@ from openai import AsyncOpenAI
 
 from app.devmodel.case import case_of
 from app.devmodel.judge import judge, label_for
-from app.kit import templates
 from evaluators.contract import Sample
 from evaluators.judge.rubric import Rubric, VerdictScale
-from evaluators.judging import JudgeReply
 from tests.app.devmodel import larch
+from tests.app.devmodel.socket_judge import SocketJudge
 
 FENCE = "fence-7c41e9d2a05b"
 REFERENCE = "By default the last 14 daily, 8 weekly and 12 monthly snapshots are kept."
@@ -197,32 +196,6 @@ def test_labels_are_ordered_by_stated_scores_then_by_meaning_then_as_listed(
     labels: list[Any], instructions: str, best: Any, worst: Any
 ) -> None:
     assert (label_for(1.0, labels, instructions), label_for(0.0, labels, instructions)) == (best, worst)
-
-
-class SocketJudge:
-    """The judge of the scorers' contract, behind the official client."""
-
-    def __init__(self, client: AsyncOpenAI, model: str) -> None:
-        self._client, self._model = client, model
-
-    @property
-    def name(self) -> str:
-        return self._model
-
-    async def ask(
-        self,
-        messages: list[dict[str, Any]],
-        schema: dict[str, Any] | None = None,
-        *,
-        sample_index: int = 0,
-        top_logprobs: int = 0,
-    ) -> JudgeReply:
-        form: Any = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
-        reply = await self._client.chat.completions.create(model=self._model, messages=messages, response_format=form)
-        return JudgeReply(text=reply.choices[0].message.content, finish_reason=reply.choices[0].finish_reason)
-
-    def render(self, template: str, variables: dict[str, Any]) -> str:
-        return templates.render(template, variables)
 
 
 RUBRIC = """\

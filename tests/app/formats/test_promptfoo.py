@@ -110,22 +110,34 @@ def test_assertions_become_scorers_and_expected_values_references() -> None:
     suite = yaml_of(found, "datasets/support-answers.suite.yaml")
     assert suite["endpoints"] == ["openai/gpt-5-mini", "large", "anthropic/messages/claude-x"]
     assert suite["scorers"] == [
-        {"use": "latency", "args": {"threshold": 5000}},
+        {"use": "latency", "args": {"threshold": 5000}, "when": ["latency"]},
+        {"use": "contains", "args": {"values": "as an AI", "negate": True}, "when": ["contains"]},
         {"use": "exact_match", "when": ["exact_match"]},
         {"use": "contains", "name": "city", "args": {"ignore_case": True}, "weight": 2.0, "when": ["city"]},
         {"use": "regex", "args": {"pattern": "^[A-Z]"}, "when": ["regex"]},
-        {"use": "contains", "args": {"values": ["two", "2"]}, "when": ["contains"]},
-        {"use": "is_json", "when": ["is_json"]},
+        {
+            "use": "assert_set",
+            "args": {
+                "assert": [
+                    {"use": "latency", "args": {"threshold": 5000}},
+                    {"use": "contains", "args": {"values": "as an AI", "negate": True}},
+                    {"use": "contains", "args": {"values": ["two", "2"]}},
+                    {"use": "is_json"},
+                ],
+                "threshold": 0.5,
+            },
+            "when": ["assert_set"],
+        },
         {"use": "latency", "name": "latency-2", "args": {"threshold": 100.0}, "when": ["latency-2"]},
     ]
     items = items_of(found, "support-answers")
     assert [(i["inputs"]["question"], i.get("reference"), i.get("tags")) for i in items] == [
-        ("Capital of France?", "Paris", ["exact_match"]),
-        ("Capital of Italy?", "rome", ["city"]),
-        ("Largest city of Italy?", "rome", ["city"]),
-        ("Capital of Spain?", "madrid", ["city", "regex"]),
-        ("Two?", None, ["contains", "is_json"]),
-        ("Three?", "three", ["exact_match", "latency-2"]),
+        ("Capital of France?", "Paris", ["exact_match", "contains", "latency"]),
+        ("Capital of Italy?", "rome", ["contains", "city", "latency"]),
+        ("Largest city of Italy?", "rome", ["contains", "city", "latency"]),
+        ("Capital of Spain?", "madrid", ["contains", "city", "latency", "regex"]),
+        ("Two?", None, ["assert_set"]),
+        ("Three?", "three", ["exact_match", "contains", "latency", "latency-2"]),
     ]
     assert items[0]["metadata"] == {"description": "capital"}
     assert items[4]["metadata"] == {"description": "count"}
@@ -152,13 +164,11 @@ def test_every_loss_names_its_line() -> None:
         (config, 14, "a key is never copied; set the environment variable of the endpoint"),
         (config, 15, "'anthropic"),
         (config, 16, "the provider 'exec"),
-        (config, 22, "the assertion `not-contains` is not kept"),
         (config, 28, "the assertion `llm-rubric` is not kept"),
-        (config, 30, "`threshold` of a test is not kept"),
+        (config, 30, "these assertions stand for themselves, without a common threshold"),
         (config, 33, "the assertion `javascript` is not kept"),
         (config, 39, "the assertion is not kept"),
         (config, 42, "`nunjucksFilters` of the config is not kept"),
-        ("tests.csv", 2, "`threshold` of a test is not kept"),
     }
 
 
@@ -362,6 +372,6 @@ assertionTemplates:
         {"use": "contains", "args": {"ignore_case": True}},
     ]
     assert [(loss.line, loss.what.split(":")[0]) for loss in found.losses] == [
-        (9, "`threshold` of an assert-set is not kept; its assertions stand for themselves"),
+        (9, "these assertions stand for themselves, without a common threshold"),
         (10, "the assertion `select-best` is not kept"),
     ]

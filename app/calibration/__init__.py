@@ -1,0 +1,1 @@
+"""Calibration: how far a rubric's judge can be trusted, measured against what people say of the same answers."""

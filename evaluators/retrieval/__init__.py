@@ -1,0 +1,1 @@
+"""Scorers of what retrieval found, and of how far an answer rests on it."""
