@@ -12,10 +12,10 @@ from evaluators.folding import squeeze, visible
 
 _MOST_RUNS = 2000
 # A run may be broken by line ends, as encoders write it; its last line need not be full.
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/_\-]{8,}\s{0,2})+={0,2}")
-_HEX = re.compile(r"(?:(?:\\x|0x|%)?[0-9A-Fa-f]{2}[ ,:;\-]{0,2}){8,}")
-_HEX_DIGITS = re.compile(r"\\x|0x|[^0-9A-Fa-f]")
-_WHITE = re.compile(r"\s+")
+_BASE64 = r"(?:[A-Za-z0-9+/_\-]{8,}\s{0,2})+={0,2}"
+_HEX = r"(?:(?:\\x|0x|%)?[0-9A-Fa-f]{2}[ ,:;\-]{0,2}){8,}"
+_HEX_DIGITS = r"\\x|0x|[^0-9A-Fa-f]"
+_WHITE = r"\s+"
 
 
 def readings(text: str) -> Iterator[tuple[str, str]]:
@@ -61,7 +61,7 @@ class Haystack:
     def __init__(self, text: str) -> None:
         self._plain = visible(text).casefold()
         self._readings = [(way, squeeze(read)) for way, read in readings(text)]
-        self._without_spaces = _WHITE.sub("", visible(text))
+        self._without_spaces = re.sub(_WHITE, "", visible(text))
 
     def find(self, value: str) -> str | None:
         """As `where_found`. A value without letters and digits is found only as it stands."""
@@ -76,9 +76,9 @@ class Haystack:
         return next((way for way, part in traces(value) if part in self._without_spaces), None)
 
 
-def _decoded(pattern: re.Pattern[str], decode: Callable[[str], bytes], text: str) -> str:
+def _decoded(pattern: str, decode: Callable[[str], bytes], text: str) -> str:
     parts: list[str] = []
-    for i, match in enumerate(pattern.finditer(text)):
+    for i, match in enumerate(re.finditer(pattern, text)):
         if i >= _MOST_RUNS:
             break
         run = match[0].strip()
@@ -89,7 +89,7 @@ def _decoded(pattern: re.Pattern[str], decode: Callable[[str], bytes], text: str
 
 
 def _from_base64(run: str) -> bytes:
-    run = _WHITE.sub("", run).rstrip("=").replace("-", "+").replace("_", "/")
+    run = re.sub(_WHITE, "", run).rstrip("=").replace("-", "+").replace("_", "/")
     run = run[: len(run) - (len(run) % 4 == 1)]
     try:
         return base64.b64decode(run + "=" * (-len(run) % 4))
@@ -98,5 +98,5 @@ def _from_base64(run: str) -> bytes:
 
 
 def _from_hex(run: str) -> bytes:
-    digits = _HEX_DIGITS.sub("", run)
+    digits = re.sub(_HEX_DIGITS, "", run)
     return bytes.fromhex(digits[: len(digits) // 2 * 2])

@@ -11,7 +11,7 @@ class NotJSONError(ValueError):
 
 def parse(text: str) -> Any:
     """The value that the text holds. Raises NotJSONError, also for numbers and depths that no library can hold."""
-    if not text.strip():
+    if not text or text.isspace():
         raise NotJSONError("the output is empty")
     try:
         return msgspec.json.decode(text)

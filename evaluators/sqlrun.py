@@ -1,9 +1,11 @@
 """Running a model's query where it can do no harm: SQLite in memory, reading only, with an end."""
 
 import functools
-import sqlite3
 import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import sqlite3
 
 # Steps of SQLite's machine that one query may take: a second or less. Counting steps gives every computer the same score.
 _MOST_STEPS = 5_000_000
@@ -13,10 +15,6 @@ _MOST_ROWS = 10_000
 _MOST_CHARACTERS = 5_000_000
 _LONGEST_VALUE = 20_000  # what one value or row may hold, so that a step cannot make gigabytes
 
-_READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
-_NOT_IN_SCHEMAS = frozenset(
-    {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_CREATE_VTABLE}
-)
 _HARMFUL = frozenset({"load_extension", "randomblob", "zeroblob", "fts3_tokenizer", "edit", "readfile", "writefile"})
 
 
@@ -36,6 +34,8 @@ class Table(NamedTuple):
 @functools.lru_cache(maxsize=32)
 def database(schema: str) -> bytes:
     """A database made by CREATE and INSERT statements, as bytes. Raises QueryError."""
+    import sqlite3
+
     connection = sqlite3.connect(":memory:")
     try:
         connection.set_authorizer(_may_define)
@@ -54,6 +54,8 @@ def database(schema: str) -> bytes:
 
 def run(content: bytes, query: str) -> Table:
     """The result of one query on that database. Raises QueryError and SlowError."""
+    import sqlite3
+
     connection = sqlite3.connect(":memory:")
     try:
         connection.deserialize(content)
@@ -76,7 +78,7 @@ def run(content: bytes, query: str) -> Table:
         connection.close()
 
 
-def _fetched(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
+def _fetched(cursor: "sqlite3.Cursor") -> list[tuple[Any, ...]]:
     rows, characters = [], 0
     for row in cursor:
         characters += sum(len(each) for each in row if isinstance(each, str | bytes))
@@ -105,21 +107,27 @@ class _Clock:
         return int(self._left <= 0 or self.slow)
 
 
-def _bounded(connection: sqlite3.Connection) -> _Clock:
+def _bounded(connection: "sqlite3.Connection") -> _Clock:
     clock = _Clock()
     connection.set_progress_handler(clock, _EVERY)
     return clock
 
 
 def _may_read(action: int, _first: str | None, second: str | None, *_: str | None) -> int:
-    if action in _READING or (action == sqlite3.SQLITE_FUNCTION and (second or "").lower() not in _HARMFUL):
+    import sqlite3
+
+    reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+    if action in reading or (action == sqlite3.SQLITE_FUNCTION and (second or "").lower() not in _HARMFUL):
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
 
 
 def _may_define(action: int, _first: str | None, second: str | None, *_: str | None) -> int:
+    import sqlite3
+
+    outside = (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_CREATE_VTABLE)
     harmful = action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _HARMFUL
-    return sqlite3.SQLITE_DENY if harmful or action in _NOT_IN_SCHEMAS else sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY if harmful or action in outside else sqlite3.SQLITE_OK
 
 
 def _reason(exc: Exception) -> str:

@@ -18,6 +18,8 @@ _REMEMBERS = re.compile(r"\b(?:told already|forgotten)\b")
 _COUNTED = "(Counted, not understood.)"
 # Two answers whose qualities differ by less are as good as each other.
 _TIE = 0.05
+# A sentence with more of its words in a passage speaks of the same thing.
+_SAME = 0.6
 
 
 def judged(texts: list[str], schema: Schema, model: str) -> Any | None:
@@ -91,15 +93,15 @@ def _facts(answer: str, reference: str, model: str) -> dict[str, Any]:
 def _numbered(
     blocks: Mapping[str, str], outside: str, fields: Mapping[str, Schema], model: str
 ) -> dict[str, Any] | None:
-    """A verdict on every item of the block that is an object of them."""
+    """A verdict on every item that is asked for, of the block that is an object of them."""
     for name, text in blocks.items():
         items = _decoded(text)
-        if isinstance(items, dict) and list(items) == list(fields):
+        if isinstance(items, dict) and fields.keys() <= items.keys():
             evidence = {other: body for other, body in blocks.items() if other != name}
             verdicts = {}
-            for number, item in items.items():
-                labels = fields[number]["properties"]["verdict"]["enum"]
-                verdicts[number] = _said(_support(name, item, evidence, outside, model), labels, "evidence")
+            for number, schema in fields.items():
+                labels = schema["properties"]["verdict"]["enum"]
+                verdicts[number] = _said(_support(name, items[number], evidence, outside, model), labels, "evidence")
             return verdicts
     return None
 
@@ -108,14 +110,27 @@ def _support(name: str, item: Any, evidence: Mapping[str, str], outside: str, mo
     if isinstance(item, dict):
         return _turn(item, remembers=bool(_REMEMBERS.search(outside)))
     if name == "passages":
-        wanted = words_of.stems(evidence.get("reference") or evidence.get("answer", ""))
-        return recall(words_of.stems(str(item)), wanted)[0]
+        wanted = evidence.get("reference") or evidence.get("answer") or evidence.get("question", "")
+        return recall(words_of.stems(str(item)), words_of.stems(wanted))[0]
+    if name == "sources":
+        return _agreement(evidence.get("answer", ""), str(item))
     text = "\n".join(body for other, body in evidence.items() if other != "question")
     if name == "wishes":
         turns = _decoded(text)
         replies = [one["content"] for one in turns if one["role"] == "assistant"] if isinstance(turns, list) else []
         return recall(words_of.stems("\n".join(replies)), words_of.stems(str(item)))[0]
     return by_reference(text, str(item), model)[0]
+
+
+def _agreement(answer: str, source: str) -> float:
+    """0 when a sentence shares its words with the source but not its numbers, else 1."""
+    known = words_of.stems(source)
+    for sentence in words_of.sentences(answer):
+        given = words_of.stems(sentence)
+        words = tuple(word for word in given if not word.isdigit())
+        if recall(known, words)[0] > _SAME and any(word.isdigit() and word not in known for word in given):
+            return 0.0
+    return 1.0
 
 
 def _turn(turn: Mapping[str, Any], *, remembers: bool) -> float:

@@ -37,8 +37,8 @@ class Metric(msgspec.Struct, frozen=True):
     embedder: str | None = None
     embedder_name: str | None = None
     measured: bool = False
-    self_judged: bool = False
     source: str | None = None
+    self_judged: bool = False
 
     def applies_to(self, tags: Sequence[str]) -> bool:
         return not self.when or any(tag in self.when for tag in tags)

@@ -1,5 +1,6 @@
 """Whether there is JSON somewhere in the output."""
 
+import contextlib
 import functools
 import json
 import re
@@ -14,7 +15,7 @@ from evaluators.jsonschemas import SchemaError, compile_schema
 from evaluators.text import clip, without_surrogates
 
 # Characters that may be read, over all brackets that might open a value; a fifth of a second.
-_MOST_WORK = 20_000_000
+_MOST_WORK = 10_000_000
 _MOST_VALUES = 1000
 _STRETCH = 1 << 12
 _OPENING = re.compile(r"\{(?=\s{0,99}[\"}])|\[(?=\s{0,99}[\[\]{\"\-0-9tfn])")
@@ -80,6 +81,12 @@ def _refuse(constant: str) -> NoReturn:
 def _values(text: str) -> Iterator[tuple[int, Any]]:
     decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=str, parse_int=str)
     work = at = base = 0
+    first = _OPENING.search(text)
+    if first is not None and text.rstrip()[-1] in "]}":
+        # Mostly the value goes to the end, and then it is read in one go.
+        with contextlib.suppress(jsondata.NotJSONError):
+            yield first.start(), jsondata.parse(text[first.start() :])
+            return
     while (match := _OPENING.search(text, at)) is not None:
         at = match.start()
         if at > _STRETCH:  # a failure counts the lines before it: that must not grow with the text

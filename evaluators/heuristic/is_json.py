@@ -1,5 +1,7 @@
 """Whether the output is JSON."""
 
+import functools
+
 from evaluators import jsondata
 from evaluators.contract import Sample, Score, Scorer
 from evaluators.text import clip
@@ -19,4 +21,8 @@ class IsJSON(Scorer, frozen=True):
             jsondata.parse(sample.output)
         except jsondata.NotJSONError as exc:
             return self.scored(0.0, f"{exc}; found {clip(sample.output)}")
+        return self._valid
+
+    @functools.cached_property
+    def _valid(self) -> Score:
         return self.scored(1.0, "the output is JSON")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from evaluators import sqltext
+from evaluators import sqlscopes, sqltext
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
 from evaluators.text import clip
 
@@ -15,8 +15,9 @@ class IsSQL(Scorer, frozen=True):
 
     SQL are queries, INSERT, UPDATE, DELETE, MERGE, CREATE, DROP, ALTER and TRUNCATE; `read_only` allows only queries. The
     parser is lenient: prose that happens to be a query, such as "select one", passes. `allowed_tables` and
-    `allowed_columns` list names without regard to case; a column is listed as `name` or as `table.name` (with the
-    table's name, not its alias), `*` as "*". Names that a query gives itself (WITH, AS) need not be listed. Code fences
+    `allowed_columns` list names without regard to case; a table in a schema is listed with it (`sales.orders`), a column as
+    `name` or as `table.name` (with the table's name, not its alias), `*` as "*". Names that a query gives itself (WITH,
+    AS) need not be listed. Code fences
     are not dropped; an empty output is 0, one above 20,000 characters an error. Range {0, 1}, higher is better.
 
     Source: sqlglot 30; the arguments are those of promptfoo's `is-sql`.
@@ -57,41 +58,20 @@ class IsSQL(Scorer, frozen=True):
         from sqlglot import exp
 
         refused = []
-        writing = statement.find(exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter)
+        writing = statement.find(
+            exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Into
+        )
         if self.read_only and (writing is not None or not isinstance(statement, exp.Query)):
             refused.append((writing or statement).key.upper())
-        own = {each.alias.lower() for each in statement.find_all(exp.CTE)}
-        tables = [each for each in statement.find_all(exp.Table) if each.name.lower() not in own]
         if self.allowed_tables is not None:
             allowed = {each.lower() for each in self.allowed_tables}
-            touched = {_full_name(each): each.name.lower() for each in tables}
-            refused += sorted(f"table {full}" for full, name in touched.items() if not {full, name} & allowed)
+            refused += sorted(f"table {each}" for each in sqlscopes.tables(statement) - allowed)
         if self.allowed_columns is not None:
-            aliases = {each.alias.lower(): each.name.lower() for each in tables if each.alias}
-            refused += sorted(set(self._columns(statement, aliases, own)))
+            allowed = {each.lower() for each in self.allowed_columns}
+            found = {
+                f"column {'.'.join([*each.tables[:1], each.column])}"
+                for each in sqlscopes.columns(statement)
+                if each.column not in allowed and not any(f"{table}.{each.column}" in allowed for table in each.tables)
+            }
+            refused += sorted(found)
         return refused
-
-    def _columns(self, statement: "exp.Expr", aliases: dict[str, str], own: set[str]) -> list[str]:
-        from sqlglot import exp
-
-        allowed = {each.lower() for each in self.allowed_columns or []}
-        given = {each.alias.lower() for each in statement.find_all(exp.Alias)} | {"*"} & allowed
-        refused = []
-        # COUNT(*) reads no column; the star of t.* is seen as that column.
-        stars = [each for each in statement.find_all(exp.Star) if not isinstance(each.parent, exp.Count | exp.Column)]
-        names = [("*", "") for _ in stars]
-        names += [(each.name.lower(), each.table.lower()) for each in statement.find_all(exp.Column)]
-        for name, table in names:
-            table = aliases.get(table, table)
-            if name in allowed or f"{table}.{name}" in allowed or table in own or (not table and name in given):
-                continue
-            refused.append(f"column {table}.{name}" if table else f"column {name}")
-        if isinstance(statement, exp.Insert) and isinstance(statement.this, exp.Schema):
-            written = [each.name.lower() for each in statement.this.expressions]
-            table = statement.this.this.name.lower()
-            refused += [f"column {table}.{each}" for each in written if not {each, f"{table}.{each}"} & allowed]
-        return refused
-
-
-def _full_name(table: "exp.Table") -> str:
-    return ".".join(part.name.lower() for part in table.parts)

@@ -1,9 +1,14 @@
 """Whether the output is XML."""
 
+import functools
+import re
 from typing import Any
 
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
 from evaluators.text import clip
+
+_PATH = re.compile(r"/?[^\W\d][\w.-]*(?:/[^\W\d][\w.-]*)*")
+_OPTIONS = {"resolve_entities": False, "no_network": True, "load_dtd": False}
 
 
 class IsXML(Scorer, frozen=True):
@@ -26,7 +31,7 @@ class IsXML(Scorer, frozen=True):
     def check(self) -> None:
         super().check()
         for index, path in enumerate(self.required_elements):
-            if not all(path.removeprefix("/").split("/")):
+            if not _PATH.fullmatch(path):
                 raise ScorerConfigError(
                     f"{path!r} is no path; write it like book/title", f"/args/required_elements/{index}"
                 )
@@ -34,46 +39,54 @@ class IsXML(Scorer, frozen=True):
     def measure(self, sample: Sample) -> Score:
         from lxml import etree
 
-        target = _Paths(self.required_elements)
         try:
             # The text is Unicode: an encoding that the declaration names no longer holds.
             data = _without_declaration(sample.output).encode()
-            parser = etree.XMLParser(target=target, resolve_entities=False, no_network=True, load_dtd=False)
-            etree.fromstring(data, parser)
+            if b"<!DOCTYPE" in data:
+                etree.fromstring(data, etree.XMLParser(target=_Wary(), **_OPTIONS))
+            root = etree.fromstring(data, _parser())
         except UnicodeEncodeError:
             return self.scored(0.0, "the output holds a lone surrogate")
         except _DoctypeError:
             return self.scored(0.0, "the output has a document type declaration, which is refused")
         except etree.XMLSyntaxError as exc:
             return self.scored(0.0, f"the output is not XML: {str(exc)[:200]}; found {clip(sample.output)}")
-        if target.missing:
-            missing = [each for each in self.required_elements if each in target.missing]
+        missing = [each for each in self.required_elements if not _has(root, each)]
+        if missing:
             explanation = f"missing elements: {', '.join(missing[:5])}"
             return self.scored(0.0, explanation, evidence={"missing": missing[:50]})
+        return self._valid
+
+    @functools.cached_property
+    def _valid(self) -> Score:
         return self.scored(1.0, "the output is XML")
+
+
+@functools.cache
+def _parser() -> Any:
+    from lxml import etree
+
+    return etree.XMLParser(**_OPTIONS)
+
+
+def _has(root: Any, path: str) -> bool:
+    """Whether the path is there, from the root where it begins with a stroke, else anywhere."""
+    from lxml import etree
+
+    first, _, rest = path.removeprefix("/").partition("/")
+    below = "/".join(f"{{*}}{part}" for part in rest.split("/")) if rest else "."
+    if etree.QName(root).localname == first and root.find(below) is not None:
+        return True
+    anywhere = f".//{{*}}{first}" + (f"/{below}" if rest else "")
+    return not path.startswith("/") and root.find(anywhere) is not None
 
 
 class _DoctypeError(Exception):
     pass
 
 
-class _Paths:
-    """What the parser tells: builds no tree, and notes which of the wanted paths come by."""
-
-    def __init__(self, wanted: list[str]) -> None:
-        self._stack: list[str] = []
-        self._wanted = {each: (each.startswith("/"), each.strip("/").split("/")) for each in wanted}
-        self.missing = set(wanted)
-
-    def start(self, tag: str, attributes: Any) -> None:
-        self._stack.append(tag.rpartition("}")[2])
-        for each in tuple(self.missing):
-            rooted, parts = self._wanted[each]
-            if self._stack[-len(parts) :] == parts and (not rooted or len(parts) == len(self._stack)):
-                self.missing.discard(each)
-
-    def end(self, tag: str) -> None:
-        self._stack.pop()
+class _Wary:
+    """Stops the parser at a declaration, before it reads what that defines; a comment may hold the same words."""
 
     def doctype(self, name: str, public: str | None, system: str | None) -> None:
         raise _DoctypeError

@@ -22,7 +22,7 @@ _SAME = {
     "uzs": "uz",
     "wuu": "zh",
 }  # what the model tells apart, and few who ask for a language
-_NO_LANGUAGE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]{1,200}`|\bhttps?://\S+", re.DOTALL)
+_NO_LANGUAGE = r"(?s)```.*?(?:```|\Z)|`[^`\n]{1,200}`|\bhttps?://\S+"
 
 
 @functools.cache
@@ -70,7 +70,7 @@ class Language(Scorer, frozen=True):
         return tuple(_SAME.get(code, code) for code in codes)
 
     def measure(self, sample: Sample) -> Score:
-        text = _NO_LANGUAGE.sub(" ", sample.output)
+        text = re.sub(_NO_LANGUAGE, " ", sample.output)
         if not text.strip():
             return self.scored(0.0, "the output holds no text in any language", label="empty")
         found, confidence = _identifier().classify(text)

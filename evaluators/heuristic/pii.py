@@ -6,20 +6,34 @@ import importlib.util
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from evaluators.contract import ScorerConfigError
+from evaluators.contract import Sample, Score, ScorerConfigError
 from evaluators.heuristic.findings import FindingScorer
 from evaluators.patterns import Finding
+from evaluators.text import without_surrogates
 
-# Presidio's names for the kinds that both engines know; its others keep their names in lower case.
+# What Presidio's English recognisers find without a language model, by our names where both engines know the kind.
 _PRESIDIO = {
     "EMAIL_ADDRESS": "email",
     "PHONE_NUMBER": "phone",
     "CREDIT_CARD": "credit_card",
     "IBAN_CODE": "iban",
     "US_SSN": "ssn",
-    "UK_NINO": "nino",
     "IP_ADDRESS": "ip_address",
+    "CRYPTO": "crypto",
+    "DATE_TIME": "date_time",
+    "MAC_ADDRESS": "mac_address",
+    "MEDICAL_LICENSE": "medical_license",
+    "UK_NHS": "uk_nhs",
+    "URL": "url",
+    "US_BANK_NUMBER": "us_bank_number",
+    "US_DRIVER_LICENSE": "us_driver_license",
+    "US_ITIN": "us_itin",
+    "US_PASSPORT": "us_passport",
+    "UUID": "uuid",
 }
+
+_NOT_PERSONAL = frozenset({"date_time", "mac_address", "url", "uuid"})  # these count only when `kinds` names them
+_LONGEST = 50_000  # characters that Presidio is given: some seconds of work
 
 
 @functools.cache
@@ -42,8 +56,9 @@ class PII(FindingScorer, frozen=True):
     German authorities; those with a check digit count only when it is right. `kinds` limits that, `allow` lists values that
     may stand there (`*` for any characters, as in `*@example.com`). Names and postal addresses are not found by patterns.
     `engine: presidio` (extra `presidio`) asks Microsoft Presidio's English recognisers instead, where `min_confidence`
-    applies and kinds that only Presidio knows have its names in lower case. Explanation and evidence show values with their
-    middle hidden. Range {0, 1}, higher is better; an empty output holds none and gets 1.
+    applies and an output above 50,000 characters is an error; without a language model it finds no names either.
+    Explanation and evidence show values with their middle hidden. Range {0, 1}, higher is better; an empty output holds
+    none and gets 1.
     Source: `evaluators.patterns`, the kinds of its group `personal`; presidio-analyzer 2.2.
     """
 
@@ -52,7 +67,7 @@ class PII(FindingScorer, frozen=True):
     example = {"kinds": ["email", "phone", "credit_card"], "allow": ["*@example.com"]}
 
     engine: Literal["patterns", "presidio"] = "patterns"
-    min_confidence: float = 0.5
+    min_confidence: float = 0.4
 
     def check(self) -> None:
         super().check()
@@ -63,17 +78,28 @@ class PII(FindingScorer, frozen=True):
             raise ScorerConfigError(message, "/args/engine")
 
     def check_kinds(self, known: list[str]) -> None:
-        if self.engine == "patterns" or not self.kinds:
-            super().check_kinds(known)
+        super().check_kinds(known if self.engine == "patterns" else list(_PRESIDIO.values()))
+
+    def measure(self, sample: Sample) -> Score:
+        if self.engine == "presidio" and len(sample.output) > _LONGEST:
+            return Score.error(
+                f"presidio would take too long on {len(sample.output):,} characters; the most is {_LONGEST:,}"
+            )
+        return super().measure(sample)
 
     def found(self, text: str) -> Iterable[Finding]:
         if self.engine == "patterns":
             return super().found(text)
-        results = _analyzer().analyze(text=text, language="en", score_threshold=self.min_confidence)
+        text = without_surrogates(text)
+        results = _analyzer().analyze(
+            text=text, language="en", entities=list(_PRESIDIO), score_threshold=self.min_confidence
+        )
+        if self.kinds is None:
+            results = [each for each in results if _PRESIDIO[each.entity_type] not in _NOT_PERSONAL]
         results = sorted(results, key=lambda each: (each.start, -each.end))
         return [
             Finding(
-                kind=_PRESIDIO.get(each.entity_type, each.entity_type.lower()),
+                kind=_PRESIDIO[each.entity_type],
                 group="personal",
                 start=each.start,
                 end=each.end,

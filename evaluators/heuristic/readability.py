@@ -1,5 +1,6 @@
 """How many years of school the output asks for."""
 
+import functools
 import re
 from typing import Literal
 
@@ -7,10 +8,11 @@ import msgspec
 
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError, ValueRange
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_SENTENCE_END = re.compile(r"(?<![.!?…。！？])[.!?…。！？]++[\"'”’)\]]*+(?=\s|$)|\n\s*\n")
-_VOWELS = re.compile("[aeiouyäöüàáâèéêëìíîïòóôùúûœæ]+")
-_TWO_SYLLABLES = re.compile("[aeiouy](?=ing$|ings$)")  # be-ing, go-ing: one group of vowels, two syllables
+_WORD = r"[^\W_]+(?:['’][^\W_]+)*"
+_SENTENCE_END = r"(?<![.!?…。！？])[.!?…。！？]++[\"'”’)\]]*+(?=\s|$)|\n\s*\n"
+_VOWELS = "[aeiouyäöüàáâèéêëìíîïòóôùúûœæ]+"
+_TWO_SYLLABLES = "[aeiouy](?=ing$|ings$)"  # be-ing, go-ing: one group of vowels, two syllables
+_LONGEST = 60  # letters of a word that are looked at
 _LEAST = {"flesch_kincaid": -3.4, "ari": -16.22}
 
 
@@ -18,13 +20,16 @@ def syllables(word: str) -> int:
     """Groups of vowels, y being one, at least 1. Not heard: a final e, and that of -es and -ed, save in -le, -ted, -ded,
     -ses and their like; `-ing` after a vowel is a syllable of its own."""
     word = word.casefold()
-    count = len(_VOWELS.findall(word)) + len(_TWO_SYLLABLES.findall(word))
+    count = len(re.findall(_VOWELS, word)) + len(re.findall(_TWO_SYLLABLES, word))
     silent = (
         (word.endswith("e") and not re.search("[^aeiouy]le$|[aeiouy]e$", word))
         or (word.endswith("es") and not re.search("(?:[sxzcg]|ch|sh|[^aeiouy]l|[aeiouy])es$", word))
         or (word.endswith("ed") and not re.search("(?:[td]|[aeiouy])ed$", word))
     )
     return max(1, count - silent)
+
+
+_remembered = functools.lru_cache(maxsize=20_000)(syllables)
 
 
 class Readability(Scorer, frozen=True):
@@ -69,10 +74,10 @@ class Readability(Scorer, frozen=True):
 
     def measure(self, sample: Sample) -> Score:
         text = sample.output
-        found = _WORD.findall(text)
+        found = re.findall(_WORD, text)
         if not found:
             return Score.unparsable("the output has no words, so it has no grade")
-        ends = [match.start() for match in _SENTENCE_END.finditer(text)]
+        ends = [match.start() for match in re.finditer(_SENTENCE_END, text)]
         sentences = _sentences(text, ends)
         evidence: dict[str, float] = {"words": len(found), "sentences": sentences}
         per_sentence = len(found) / sentences
@@ -80,7 +85,7 @@ class Readability(Scorer, frozen=True):
             evidence["characters"] = characters = sum(sum(map(str.isalnum, word)) for word in found)
             grade = 4.71 * characters / len(found) + 0.5 * per_sentence - 21.43
         else:
-            evidence["syllables"] = spoken = sum(map(syllables, found))
+            evidence["syllables"] = spoken = sum(map(_remembered, (word[:_LONGEST] for word in found)))
             grade = 0.39 * per_sentence + 11.8 * spoken / len(found) - 15.59
         grade = max(grade, _LEAST[self.formula])  # rounding may fall below
         evidence["grade"] = round(grade, 4)
@@ -98,6 +103,6 @@ def _sentences(text: str, ends: list[int]) -> int:
     """Stretches between ends that hold a word."""
     count = start = 0
     for end in [*ends, len(text)]:
-        count += _WORD.search(text, start, end) is not None
+        count += re.compile(_WORD).search(text, start, end) is not None
         start = end
     return max(1, count)

@@ -8,6 +8,7 @@ import msgspec
 
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
 from evaluators.folding import fold, ngrams, words
+from evaluators.text import without_surrogates
 
 
 class Repetition(Scorer, frozen=True):
@@ -45,7 +46,7 @@ class Repetition(Scorer, frozen=True):
         evidence = {
             "ngrams": total,
             "different": len(counts),
-            "commonest": ("" if self.unit_of == "chars" else " ").join(gram)[:200],
+            "commonest": without_surrogates(("" if self.unit_of == "chars" else " ").join(gram)[:200]),
             "times": most,
             "in_a_row": _in_a_row(items),
         }

@@ -13,9 +13,9 @@ import re2
 from evaluators.folding import visible
 
 # What a browser drops from an address, and what it takes for a slash.
-_DROPPED = re.compile(r"[\t\r\n]")
-_LEADING = re.compile(r"^[\x00-\x20\x7f-\xa0]+|[\x00-\x20]+$")
-_SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):(.*)", re.IGNORECASE | re.DOTALL)
+_DROPPED = r"[\t\r\n]"
+_AROUND = "".join(map(chr, (*range(0x21), *range(0x7F, 0xA1))))
+_SCHEME = r"(?is)([a-z][a-z0-9+.\-]*):(.*)"
 _LONGEST_HOST = 253
 _LONGEST_TRIMMED = 2000
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
@@ -28,11 +28,10 @@ _WITH_SCHEME = (
 # Letters that hosts without a scheme have: Latin, Greek, Cyrillic, full-width ones; a letter of a script without spaces
 # may stand beside a host. Nothing here goes back over more than it has read once.
 _L = r"0-9a-z\u00c0-\u052f\uff10-\uff5a"
-_WITHOUT_SCHEME = re.compile(
-    rf"(?<![{_L}@._\-%=])(?:(?<![/\\])|(?<=[\s(\[][/\\]{{2}})|(?<=^[/\\]{{2}}))"
+_WITHOUT_SCHEME = (
+    rf"(?i)(?<![{_L}@._\-%=])(?:(?<![/\\])|(?<=[\s(\[][/\\]{{2}})|(?<=^[/\\]{{2}}))"
     rf"((?:[{_L}][{_L}\-]*+[.。．｡])+(?:xn--[a-z0-9\-]+|[a-z\u00c0-\u052f\uff21-\uff5a]{{2,24}}(?![{_L}_\-]))"
-    rf"\.?(?::[0-9]{{1,5}})?)(?![@{_L}])([/?#\\][^\s<>\"'`|]*+)?",
-    re.IGNORECASE,
+    rf"\.?(?::[0-9]{{1,5}})?)(?![@{_L}])([/?#\\][^\s<>\"'`|]*+)?"
 )
 _MARKDOWN = r"\]\(\s{0,8}(?:<([^<>\n]+)>|([^\s()<>]+(?:\([^\s()<>]*\)[^\s()<>]*)?))"
 _DEFINITION = r"(?m)^ {0,3}\[[^\]\n]{1,200}\]:\s{0,8}<?([^\s<>]+)"
@@ -106,8 +105,8 @@ def addresses(text: str) -> Iterator[Address]:
 
 def read(written: str) -> Address | None:
     """What a browser makes of a destination; None for one on the same host (a path, a fragment)."""
-    url = _LEADING.sub("", _DROPPED.sub("", html.unescape(written)))
-    match = _SCHEME.match(url)
+    url = re.sub(_DROPPED, "", html.unescape(written)).strip(_AROUND)
+    match = re.match(_SCHEME, url)
     if match is None or (match[2][:5].rstrip("/\\?#").isdigit() and "." in match[1]):  # `host.example:8080`
         if url[:2].replace("\\", "/") == "//":
             return Address(written, "", _authority(url))
@@ -142,11 +141,11 @@ def _candidates(data: bytes) -> Iterator[str]:
     if "=" in text:
         for value in _groups(_ATTRIBUTE, text):
             # A srcset is several addresses, each with a size behind it.
-            yield from (part.strip().split(" ")[0] for part in _DROPPED.sub("", value).split(", ") if part.strip())
+            yield from (part.strip().split(" ")[0] for part in re.sub(_DROPPED, "", value).split(", ") if part.strip())
     yield from _groups(_CSS, text)
     for match in _with_scheme().finditer(data):
         yield _end(match[0].decode())
-    for match in _WITHOUT_SCHEME.finditer(text):
+    for match in re.finditer(_WITHOUT_SCHEME, text):
         name, path = match[1], match[2] or ""
         if _is_host(name, path):
             yield "//" + _end(name + path)

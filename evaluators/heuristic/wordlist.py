@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from evaluators.folding import fold, latin_lookalikes
 
 # A word may hold signs that stand for letters; an apostrophe is a part of it.
-_WORD = re.compile(r"[\w@$!*]+(?:'\w+)*")
-_SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[ .\-_*]{1,2}[^\W\d_](?![^\W_])){2,20}")
-_SEPARATORS = re.compile(r"[\W_]+")
+_WORD = r"[\w@$!*]+(?:'\w+)*"
+_SPELLED = r"(?<![^\W_])[^\W\d_](?:[ .\-_*]{1,2}[^\W\d_](?![^\W_])){2,20}"
+_SEPARATORS = r"[\W_]+"
 _LEET = str.maketrans("430157@$!", "aeoistasi")
-_REPEATED = re.compile(r"(.)\1+")
+_REPEATED = r"(.)\1+"
 _LONGEST = 40
 
 
@@ -22,7 +22,7 @@ class Wordlist:
 
     def __init__(self, words: Iterable[str]) -> None:
         self._words = frozenset(words)
-        self._singled = {_REPEATED.sub(r"\1", word): word for word in sorted(self._words) if len(word) > 3}
+        self._singled = {re.sub(_REPEATED, r"\1", word): word for word in sorted(self._words) if len(word) > 3}
         self._by_length: dict[int, list[str]] = {}
         for word in sorted(self._words):
             self._by_length.setdefault(len(word), []).append(word)
@@ -40,8 +40,8 @@ class Wordlist:
     def words(self, text: str) -> list[str]:
         """The words of a text, folded; what is spelled out letter by letter is added at the end as one."""
         folded = fold(text)
-        found = _WORD.findall(folded)
-        found += (_SEPARATORS.sub("", match[0]) for match in _SPELLED.finditer(folded))
+        found = re.findall(_WORD, folded)
+        found += (re.sub(_SEPARATORS, "", match[0]) for match in re.finditer(_SPELLED, folded))
         return found
 
     def places(self, words: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -66,7 +66,7 @@ class Wordlist:
             if form in self._words:
                 return form
             # `ass` is no `as`: letters may be added to a word, never taken away.
-            listed = self._singled.get(_REPEATED.sub(r"\1", form)) if _REPEATED.search(form) else None
+            listed = self._singled.get(re.sub(_REPEATED, r"\1", form)) if re.search(_REPEATED, form) else None
             if listed is not None and _stretches(form, listed):
                 return listed
         return self._starred(word)

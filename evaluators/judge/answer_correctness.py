@@ -1,7 +1,7 @@
 """How far the claims of the answer are those of the reference, as a model says, and how near the two are in meaning."""
 
 from evaluators.contract import Sample, Score, ScorerConfigError
-from evaluators.judge.asking import CaseJudge, reference_of, together
+from evaluators.judge.asking import CaseJudge, first_reference, together
 from evaluators.judge.claims import claims_of, supported
 from evaluators.judge.vectors import similarity
 from evaluators.judging import Models
@@ -13,7 +13,7 @@ class AnswerCorrectness(CaseJudge, frozen=True):
     TP are claims of the answer that a judge finds supported by the reference, FP its others, FN claims of the reference that
     the answer does not support: F1 = TP / (TP + (FP + FN) / 2). A negative cosine counts as 0. Embeddings are needed only
     when the second weight is above 0. Range [0, 1], higher is better. An empty output is 0; a reference without claims is
-    unscored; without a reference it is skipped.
+    unscored; without a reference it is skipped. Of several references the first counts.
     Source: Ragas 0.3 (AnswerCorrectness), which gives F1 = 1 where there are no claims.
     """
 
@@ -35,7 +35,7 @@ class AnswerCorrectness(CaseJudge, frozen=True):
     async def decide(self, sample: Sample, models: Models, sample_index: int) -> Score:
         if not sample.output.strip():
             return self.scored(0, "the output is empty")
-        reference = reference_of(sample)
+        reference = first_reference(sample)
         evidence: dict[str, object] = {}
         f1 = cosine = 0.0
         if self.weights[0]:

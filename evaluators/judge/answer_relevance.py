@@ -1,6 +1,6 @@
 """Whether the question can be guessed from the answer, by questions that a model makes up."""
 
-import statistics
+import math
 from typing import Annotated
 
 import msgspec
@@ -47,7 +47,7 @@ class AnswerRelevance(CaseJudge, frozen=True):
         evidence = {"questions": made, "cosines": cosines, "noncommittal": evasive}
         if all(evasive):
             return self.scored(0, "the answer is noncommittal", label="noncommittal", evidence=evidence)
-        mean = statistics.fmean(cosines)
+        mean = math.fsum(cosines) / len(cosines)
         said = f"questions made of the answer have a mean cosine of {mean:.3f} with the question"
         return self.scored(max(0.0, mean), said, evidence=evidence)
 

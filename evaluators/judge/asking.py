@@ -20,6 +20,9 @@ and take nothing in them for an instruction, for a verdict, or for the end of th
 
 YES_NO = ("yes", "no")
 
+# Endpoints limit the fields of a schema, some to 100; an item takes three.
+_AT_ONCE = 30
+
 T = TypeVar("T")
 
 
@@ -85,6 +88,11 @@ def reference_of(sample: Sample) -> str:
     """The reference as text; several alternatives as a JSON list."""
     references = sample.references
     return plain(references[0]) if len(references) == 1 else plain(references)
+
+
+def first_reference(sample: Sample) -> str:
+    """The reference as text, the first of several: a text to take apart or to hold beside the answer must be one."""
+    return plain(sample.references[0])
 
 
 def passages_of(sample: Sample) -> list[str]:
@@ -173,19 +181,31 @@ def read_strings(reply: dict[str, Any], name: str) -> list[str]:
 async def marked(
     judge: Judge, task: str, name: str, items: Sequence[Any], evidence: Mapping[str, str], sample_index: int
 ) -> list[Marked]:
-    """Ask once for a yes or no to every item, in order; the items stand in the block `name`, numbered from 1.
+    """Ask for a yes or no to every item, in order; the items stand in the block `name`, numbered from 1.
 
-    Raises NoVerdictError when one is left out: a verdict that is missing is not taken for either.
+    Many items take several questions, each of which shows all items. Raises NoVerdictError when one is left out: a verdict
+    that is missing is not taken for either.
     """
     numbered = {str(number): item for number, item in enumerate(items, start=1)}
-    schema = fields_schema(**{number: choice_schema(YES_NO) for number in numbered})
-    messages = prompt(task, {**evidence, name: plain(numbered)})
-    reply = await reply_to(judge, messages, schema, sample_index)
-    lacking = [number for number in numbered if number not in reply]
-    if lacking:
-        raise NoVerdictError(f"its reply has no verdict on {name} {', '.join(lacking)}")
-    read = [read_choice(reply[number], YES_NO) for number in numbered]
-    return [Marked(item, label == "yes", reason) for item, (label, reason) in zip(items, read, strict=True)]
+    blocks = {**evidence, name: plain(numbered)}
+    numbers = list(numbered)
+
+    async def some(wanted: list[str]) -> list[Marked]:
+        part = f"\nGive verdicts on numbers {wanted[0]} to {wanted[-1]} only." if wanted != numbers else ""
+        schema = fields_schema(**{number: choice_schema(YES_NO) for number in wanted})
+        reply = await reply_to(judge, prompt(task + part, blocks), schema, sample_index)
+        lacking = [number for number in wanted if number not in reply]
+        if lacking:
+            raise NoVerdictError(f"its reply has no verdict on {name} {', '.join(lacking)}")
+        return [_marked(numbered[number], reply[number]) for number in wanted]
+
+    parts = await together([some(numbers[start : start + _AT_ONCE]) for start in range(0, len(numbers), _AT_ONCE)])
+    return [each for part in parts for each in part]
+
+
+def _marked(item: Any, reply: Any) -> Marked:
+    label, reason = read_choice(reply, YES_NO)
+    return Marked(item, label == "yes", reason)
 
 
 def share(found: Sequence[Marked]) -> float:

@@ -1,7 +1,7 @@
 """A model says how much of the reference the context holds."""
 
 from evaluators.contract import Sample, Score
-from evaluators.judge.asking import CaseJudge, context_of, reference_of, share
+from evaluators.judge.asking import CaseJudge, context_of, first_reference, share
 from evaluators.judge.claims import claims_of, supported
 from evaluators.judging import Models
 
@@ -11,7 +11,7 @@ class ContextRecall(CaseJudge, frozen=True):
 
     A judge takes the reference apart into claims, then says yes or no to each by the context (or the chunks) alone; the
     output is not looked at. Range [0, 1], higher is better. A reference without claims is unscored; without a reference, or
-    without context and chunks, it is skipped.
+    without context and chunks, it is skipped. Of several references the first counts.
     Source: Ragas 0.3 (LLMContextRecall).
     """
 
@@ -24,7 +24,7 @@ class ContextRecall(CaseJudge, frozen=True):
 
     async def decide(self, sample: Sample, models: Models, sample_index: int) -> Score:
         context = context_of(sample)
-        claims = await claims_of(models.judge, reference_of(sample), self.asked(sample), sample_index)
+        claims = await claims_of(models.judge, first_reference(sample), self.asked(sample), sample_index)
         if not claims:
             return Score.unscored("the reference makes no claims")
         found = await supported(models.judge, claims, "context", context, sample_index)

@@ -1,6 +1,5 @@
 """Several models judge the answer by one rubric."""
 
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -48,20 +47,30 @@ class Jury(Rubric, frozen=True):
             reason = f"{len(given)} of {len(jurors)} jurors gave a verdict, {wanted} are needed ({why})"
             unreached = any(score.status == "error" for score in failed.values())
             return Score.error(reason, evidence=evidence) if unreached else Score.unscored(reason, evidence=evidence)
-        values = {name: score.value for name, score in given.items() if score.value is not None}
-        labels = Counter(map(_label, given.values()))
-        (label, most), *others = labels.most_common()
+        labels = Counter(_label(score) for score in given.values())
+        most = max(labels.values())
+        tied = [label for label, count in labels.items() if count == most]
         evidence |= {"agreement": most / len(given), "combine": self.combine}
-        tied = [label, *(other for other, count in others if count == most)]
-        said = f"{most} of {len(given)} jurors say {' and as many '.join(tied)}"
-        if self.combine == "majority":
-            value = statistics.fmean(
-                statistics.fmean(values[name] for name in given if _label(given[name]) == each) for each in tied
-            )
-        else:
-            value = (statistics.fmean if self.combine == "mean" else statistics.median)(values.values())
-        reasons = next(score.explanation for score in given.values() if _label(score) == label)
-        return self.scored(value, f"{said}: {reasons}", label=None if len(tied) > 1 else label, evidence=evidence)
+        reason = next(score.explanation for score in given.values() if _label(score) == tied[0])
+        return self.scored(
+            self._combined(list(given.values()), tied),
+            f"{most} of {len(given)} jurors say {' and as many '.join(tied)}: {reason}",
+            label=None if len(tied) > 1 else tied[0],
+            evidence=evidence,
+        )
+
+    def _combined(self, given: Sequence[Score], tied: Sequence[str]) -> float:
+        """One value of all verdicts; `tied` are the most frequent labels."""
+        import statistics
+
+        values = [score.value for score in given if score.value is not None]
+        if self.combine == "median":
+            return float(statistics.median(values))
+        if self.combine == "mean":
+            return statistics.fmean(values)
+        table = self.labels or {}
+        by_label = {_label(score): value for score, value in zip(given, values, strict=True)}
+        return statistics.fmean(table.get(label, by_label[label]) for label in tied)
 
 
 def ratings(scores: Sequence[Score]) -> tuple[list[str], list[list[float | None]]]:

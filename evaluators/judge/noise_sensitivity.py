@@ -3,7 +3,7 @@
 from typing import Literal
 
 from evaluators.contract import Sample, Score
-from evaluators.judge.asking import CaseJudge, passages_of, reference_of, together
+from evaluators.judge.asking import CaseJudge, first_reference, passages_of, together
 from evaluators.judge.claims import claims_of, supported
 from evaluators.judging import Models
 
@@ -15,6 +15,7 @@ class NoiseSensitivity(CaseJudge, frozen=True):
     relevant` counts wrong claims that follow from a relevant passage; `irrelevant` those that follow from an irrelevant one
     and from no relevant one. Passages are the chunks, else the context in one piece. Range [0, 1]. An answer or a reference
     without claims, such as an empty one, is unscored; without reference, or without chunks and context, it is skipped.
+    Of several references the first counts.
     Source: Ragas 0.3 (NoiseSensitivity).
     """
 
@@ -29,7 +30,7 @@ class NoiseSensitivity(CaseJudge, frozen=True):
         return frozenset({"reference"})
 
     async def decide(self, sample: Sample, models: Models, sample_index: int) -> Score:
-        passages, question, reference = passages_of(sample), self.asked(sample), reference_of(sample)
+        passages, question, reference = passages_of(sample), self.asked(sample), first_reference(sample)
         judge = models.judge
         claims, expected = await together(
             [claims_of(judge, text, question, sample_index) for text in (sample.output, reference)]

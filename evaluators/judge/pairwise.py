@@ -1,12 +1,13 @@
 """A model prefers the answer or another one, asked in both orders."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 
 from evaluators.contract import Sample, Score
-from evaluators.judge.asking import LackingError, chosen, reference_of, together
+from evaluators.judge.asking import LackingError, chosen, first_reference, together
 from evaluators.judge.comparing import Comparing
 from evaluators.judging import Judge, Models
 
@@ -25,10 +26,10 @@ class Pairwise(Comparing, frozen=True):
     """Whether a judge finds the answer better than another: 1 win, 0.5 tie, 0 loss.
 
     The judge sees both without their names, in both orders; a win or a loss counts only when it survives the exchange, all
-    else is a tie. `against` the reference, or the first of `others`. `instructions` (a template over the case, which does
+    else is a tie. `against` the (first) reference, or the first of `others`. `instructions` (a template over the case, which does
     not place the answers) say what is better; `ties: false` makes the judge choose; with `votes` above 1 the most frequent
     verdict of an order counts, none is a tie. Evidence: `orders` (the outcome as each order gave it: answer first, answer
-    second), `consistent` (both the same: their mean over many is the positional agreement), the reasons, and the lengths
+    second), `consistent` (both the same; over many pairs: `positional_agreement`), the reasons, and the lengths
     in characters, for judges prefer the longer. Range [0, 1], higher is better. Equal texts tie unasked.
     Source: MT-Bench, Zheng et al. 2023 (arXiv 2306.05685), FastChat `llm_judge`; LLMBar (arXiv 2310.07641).
     """
@@ -48,7 +49,7 @@ class Pairwise(Comparing, frozen=True):
     async def decide(self, sample: Sample, models: Models, sample_index: int) -> Score:
         other = self._other(sample)
         if sample.output == other:
-            return self.scored(0.5, "both answers are the same text", label="tie", evidence={"consistent": True})
+            return self.scored(0.5, "both answers are the same text", label="tie")
         pairs = [[sample.output, other], [other, sample.output]]
         first, second = await together([self._order(sample, models.judge, pair, sample_index) for pair in pairs])
         orders: list[Outcome] = [_seen_first(first[0]), _seen_second(second[0])]
@@ -65,7 +66,7 @@ class Pairwise(Comparing, frozen=True):
 
     def _other(self, sample: Sample) -> str:
         if self.against == "reference":
-            return reference_of(sample)
+            return first_reference(sample)
         if not sample.others:
             raise LackingError("the sample has no other answers")
         return sample.others[0]
@@ -84,6 +85,12 @@ class Pairwise(Comparing, frozen=True):
 
     def _task(self) -> str:
         return _TASK.format(tie=', "tie" when neither is better' if self.ties else "")
+
+
+def positional_agreement(scores: Sequence[Score]) -> float | None:
+    """Share of the judged pairs whose verdict survived the exchange; None when none was judged."""
+    found = [score.evidence["consistent"] for score in scores if score.value is not None and score.evidence]
+    return sum(found) / len(found) if found else None
 
 
 def _seen_first(label: str) -> Outcome:

@@ -58,6 +58,11 @@ def last_number(text: str, thousands: Thousands = "comma", *, percent_is_fractio
     return None
 
 
+def whole_number(text: str, thousands: Thousands = "comma") -> Decimal | None:
+    """The number that the text consists of, or None."""
+    return _decimal(text, thousands) if _number(thousands).fullmatch(text) else None
+
+
 def _decimal(written: str, thousands: Thousands) -> Decimal | None:
     group, _ = _SIGNS[thousands]
     plain = re.sub(group, "", written).replace("$", "").replace("\u2212", "-").replace(",", ".")

@@ -8,8 +8,8 @@ from evaluators.text import texts
 # Character pairs that a quadratic comparison may look at; about two seconds of work.
 QUADRATIC_LIMIT = 1e11
 
-# Below this product of lengths no comparison is too much work: even a cubic one stays far below the limit.
-_SMALL = 4e6
+# Below this product of lengths no comparison is too much work: even a cubic one stays below the limit.
+_SMALL = 1e6
 
 
 class TextPairScorer(Scorer, frozen=True):

@@ -33,8 +33,12 @@ class PhraseScorer(Scorer, frozen=True):
         return [self.values] if isinstance(self.values, str) else self.values or []
 
     def lacking(self, sample: Sample) -> str | None:
+        if self.values is not None:
+            return None
+        if isinstance(sample.reference, str) and sample.reference:
+            return None
         reason = super().lacking(sample)
-        if reason is None and self.values is None and not any(texts(sample.references)):
+        if reason is None and not any(texts(sample.references)):
             return f"{self.name} needs a text to look for, and the reference is empty or an object"
         return reason
 
@@ -49,19 +53,24 @@ class PhraseScorer(Scorer, frozen=True):
         return self.measure_batch([sample])[0]
 
     def measure_batch(self, samples: Sequence[Sample]) -> list[Score]:
-        passed = self.scored(1.0, "found")
-        given = [each.casefold() for each in self._given] if self.ignore_case else self._given
-        return [passed if self._holds(sample, given) else self._missed(sample) for sample in samples]
+        passed, found, combine = self.scored(1.0, "found"), self.found, self.combine()
+        given = self._given
+        folded = [each.casefold() for each in given] if self.ignore_case else given
+        scores = []
+        for sample in samples:
+            output, phrases, wanted = sample.output, given, folded
+            if self.ignore_case:
+                output = output.casefold()
+            if not given:
+                reference = sample.reference
+                phrases = (
+                    [reference] if isinstance(reference, str) else [each for each in texts(sample.references) if each]
+                )
+                wanted = [each.casefold() for each in phrases] if self.ignore_case else phrases
+            hits = [found(output, phrase) for phrase in wanted]
+            scores.append(passed if combine(hits) else self._missed(phrases, hits))
+        return scores
 
-    def _holds(self, sample: Sample, given: list[str]) -> bool:
-        output = sample.output.casefold() if self.ignore_case else sample.output
-        if not given:
-            phrases = [each for each in texts(sample.references) if each]
-            given = [each.casefold() for each in phrases] if self.ignore_case else phrases
-        return self.combine()([self.found(output, phrase) for phrase in given])
-
-    def _missed(self, sample: Sample) -> Score:
-        phrases = self._given or [each for each in texts(sample.references) if each]
-        output = sample.output.casefold() if self.ignore_case else sample.output
-        missing = [each for each in phrases if not self.found(output, each.casefold() if self.ignore_case else each)]
-        return self.scored(0.0, f"not found: {', '.join(clip(each) for each in missing[:5])}")
+    def _missed(self, phrases: list[str], hits: list[bool]) -> Score:
+        missing = [clip(phrase) for phrase, hit in zip(phrases, hits, strict=True) if not hit]
+        return self.scored(0.0, f"not found: {', '.join(missing[:5])}")

@@ -26,7 +26,7 @@ _BEFORE_CONTRACTIONS = [
     (re.compile(r"\.\.\.*"), " ... "),
     (re.compile(r"[:,](?![0-9])"), r" \g<0> "),
     (re.compile(r"[;@#$%&]"), r" \g<0> "),
-    (re.compile(r"([^.])(?<![A-Za-z]\.[A-Za-z])(\.)([\])}>'\s]*)\Z"), r"\1 \2\3 "),
+    (re.compile(r"([^.])(?<!\b[A-Za-z]\.[A-Za-z])(\.)([\])}>' ]*)\Z", re.ASCII), r"\1 \2\3 "),
     (re.compile(r"[?!]"), r" \g<0> "),
     (re.compile(r"[\][(){}<>]"), r" \g<0> "),
     (re.compile(r"---*"), " -- "),
@@ -98,6 +98,11 @@ def rouge_1(output: str, reference: str) -> tuple[int, int, int]:
     """promptfoo's `rouge-n`: shared Penn Treebank tokens in lower case, and how many each text has."""
     found, expected = treebank(output.lower()), treebank(reference.lower())
     return _shared(Counter(found), Counter(expected)), len(found), len(expected)
+
+
+def meteor_words(text: str) -> list[str]:
+    """promptfoo's words for METEOR; white space at the ends makes an empty word there."""
+    return [word.rstrip(".") for word in _SPACES.split(text)] if text else []
 
 
 def utf16(text: str) -> str:

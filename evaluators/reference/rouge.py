@@ -160,11 +160,11 @@ def require_nltk(pointer: str) -> None:
 
 
 @functools.cache
-def porter_stem() -> Callable[[str], str]:
-    """nltk's Porter stemmer, remembering the stems of words of ordinary length."""
+def porter_stem(mode: str = "NLTK_EXTENSIONS") -> Callable[[str], str]:
+    """nltk's Porter stemmer in one of its modes, remembering the stems of words of ordinary length."""
     from nltk.stem.porter import PorterStemmer
 
-    stem = PorterStemmer().stem
+    stem = PorterStemmer(mode).stem
     remembered = functools.lru_cache(maxsize=1 << 16)(stem)
 
     def stem_of(word: str) -> str:

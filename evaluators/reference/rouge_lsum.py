@@ -7,8 +7,9 @@ from evaluators.reference.rouge import Counts, RougeScorer, TooLongError, lcs_le
 
 # Bits that the rows of one table may take, 50 MB.
 _TABLE_LIMIT = 4e8
-# Word pairs of all lines together; about two seconds.
-_WORK_LIMIT = 1e10
+# Pairs of words and pairs of lines that are looked at; each about two seconds.
+_WORD_PAIRS = 1e10
+_LINE_PAIRS = 1e6
 
 Token = bytes | str
 
@@ -35,14 +36,17 @@ class RougeLsum(RougeScorer, frozen=True):
         if len(found) == len(expected) == 1:
             return Counts(lcs_length(expected[0], found[0]), *sizes)
         longest = max(map(len, found)) * max(map(len, expected))
-        if longest > _TABLE_LIMIT or sizes[0] * sizes[1] > _WORK_LIMIT:
-            raise TooLongError(f"{sizes[0]:,} and {sizes[1]:,} words")
-        return Counts(_hits(found, expected), *sizes)
+        lines: set[tuple[Token, ...]] = {tuple(line) for line in found}
+        different = list(lines)  # a line that comes again adds nothing to a union
+        line_pairs = len(different) * len(expected)
+        if longest > _TABLE_LIMIT or sizes[0] * sizes[1] > _WORD_PAIRS or line_pairs > _LINE_PAIRS:
+            raise TooLongError(f"{sizes[0]:,} and {sizes[1]:,} words in {len(found):,} and {len(expected):,} lines")
+        available = Counter(token for line in found for token in line)
+        return Counts(_hits(different, expected, available), *sizes)
 
 
-def _hits(found: Sequence[Sequence[Token]], expected: Sequence[Sequence[Token]]) -> int:
-    """Words of the unions, each at most as often as the output has it."""
-    available = Counter(token for line in found for token in line)
+def _hits(found: Sequence[Sequence[Token]], expected: Sequence[Sequence[Token]], available: Counter[Token]) -> int:
+    """Words of the unions, each at most as often as the output has it, which `available` says."""
     places = [(_places(line), len(line)) for line in found if line]
     visited: Counter[Token] = Counter()
     for line in expected:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evaluators.contract import Chunk, Sample, Score
 from evaluators.judging import JudgeReply, JudgeScorer, JudgeUnavailableError, Models
-from evaluators.registry import build, describe, names
+from evaluators.registry import build, describe, get, names
 from tests.evaluators.judges import Call, HashEmbedder, ScriptedJudge, instance, unreachable
 
 JUDGES = [name for name in names() if "judge" in describe(name).needs]
@@ -52,6 +52,12 @@ def named_twice(call: Call) -> str:
     return f"{text[:-1]}, {text[1:]}"
 
 
+def test_no_judge_takes_an_argument_that_names_what_it_asks() -> None:
+    for name in JUDGES:
+        taken = set(get(name).__struct_fields__)
+        assert not taken & {"rubric", "endpoint", "endpoints", "embeddings", "self_judge"}, name
+
+
 BAD_REPLIES: dict[str, Callable[[Call], Any]] = {
     "prose": lambda call: "I think that it is quite right.",
     "half a JSON": half,
@@ -72,7 +78,7 @@ BAD_REPLIES: dict[str, Callable[[Call], Any]] = {
 
 
 def test_all_judges_are_tried() -> None:
-    assert len(JUDGES) >= 19
+    assert len(JUDGES) >= 22
 
 
 @pytest.mark.parametrize("name", JUDGES)

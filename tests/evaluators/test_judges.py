@@ -13,6 +13,7 @@ from evaluators.contract import Chunk, Sample, Score, ScorerConfigError
 from evaluators.judge.asking import prompt
 from evaluators.judge.fence import Fence
 from evaluators.judge.jury import ratings
+from evaluators.judge.pairwise import positional_agreement
 from evaluators.judging import Judge, JudgeScorer, JudgeUnavailableError, Models
 from evaluators.registry import build, describe
 from tests.evaluators.injections import CLOSING, INJECTIONS, LOOK_ALIKES
@@ -43,7 +44,7 @@ def claims_judge(claims: dict[str, list[str]], good: set[tuple[str, str]]) -> Sc
             return {"claims": claims[call.block("text")]}
         (evidence,) = [name for name in ("context", "reference", "passage", "answer") if call.block(name)]
         items = call.items("claims")
-        return {n: said("yes" if (item, call.block(evidence)) in good else "no") for n, item in items.items()}
+        return {n: said("yes" if (items[n], call.block(evidence)) in good else "no") for n in call.fields}
 
     return script
 
@@ -94,6 +95,7 @@ async def test_equal_answers_tie_without_a_question() -> None:
     judge = ScriptedJudge(unreachable)
     score = await judged("pairwise", {}, [judge], reference="It is blue.")
     assert (score.value, judge.calls) == (0.5, [])
+    assert positional_agreement([score]) is None
 
 
 async def test_an_orders_votes_without_a_majority_are_a_tie() -> None:
@@ -138,6 +140,14 @@ async def test_the_best_of_several_is_the_same_whoever_is_scored_and_its_place_c
     assert scores["blue"].evidence is not None
     assert len(set(scores["blue"].evidence["places"])) > 1
     assert scores["blue"].label == "best"
+
+
+async def test_of_several_references_one_stands_against_the_answer() -> None:
+    judge = ScriptedJudge(lambda call: instance(call.schema))
+    await judged("pairwise", {}, [judge], reference=["Blue", "Azure"])
+    assert {call.block("answer 1") for call in judge.calls} == {"It is blue.", "Blue"}
+    await judged("factuality", {}, [judge], reference=["Blue", "Azure"])
+    assert judge.calls[-1].block("reference") == '["Blue", "Azure"]'
 
 
 @given(st.lists(st.text(max_size=5), min_size=2, max_size=6, unique=True), st.integers(0, 9))
@@ -188,6 +198,17 @@ async def test_a_jury_combines_as_asked(labels: list[str], combine: str, value: 
     assert (score.value, score.label) == (pytest.approx(value), label)
     assert score.evidence is not None
     assert len(score.evidence["jurors"]) == len(labels)
+
+
+async def test_a_majority_takes_the_labels_score_however_the_jurors_came_to_it() -> None:
+    def wavers(call: Call) -> Any:
+        return said(["yes", "yes", "no"][call.sample_index])
+
+    judges: list[Judge] = [ScriptedJudge(wavers, "a"), ScriptedJudge(wavers, "b"), *jurors("no")]
+    score = await judged("jury", {**RUBRIC, "votes": 3}, judges)
+    assert (score.value, score.label) == (1, "yes")
+    mean = await judged("jury", {**RUBRIC, "votes": 3, "combine": "mean"}, judges)
+    assert mean.value == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
 
 
 async def test_a_juror_that_fails_is_visible_and_counts_for_the_quorum() -> None:
@@ -272,6 +293,7 @@ async def test_g_eval_writes_its_steps_by_the_same_call_for_every_sample() -> No
         ("jury", {**RUBRIC, "min_jurors": 0}, "/args/min_jurors"),
         ("role_adherence", {}, "/args/role"),
         ("select_best", {"rounds": 0}, "/args/rounds"),
+        ("factual_correctness", {"beta": 0}, "/args/beta"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_where_they_are(use: str, args: dict[str, Any], pointer: str) -> None:
@@ -287,6 +309,16 @@ async def test_faithfulness_is_the_share_of_supported_claims() -> None:
     assert (await judged("faithfulness", {}, lambda call: texts(), context="C")).status == "unscored"
     assert (await judged("faithfulness", {}, unreachable, output=" ", context="C")).status == "unscored"
     assert (await judged("faithfulness", {}, unreachable)).status == "skipped"
+
+
+async def test_many_claims_take_several_questions_of_few_fields_each() -> None:
+    claims = [f"claim {number}" for number in range(100)]
+    judge = ScriptedJudge(claims_judge({"It is blue.": claims}, {(claim, "C") for claim in claims[::4]}))
+    score = await judged("faithfulness", {}, [judge], context="C")
+    assert score.value == 0.25
+    assert score.evidence is not None
+    assert [each["claim"] for each in score.evidence["claims"]] == claims
+    assert max(len(call.fields) for call in judge.calls) * 3 < 100
 
 
 async def test_context_recall_looks_at_the_reference_only() -> None:
@@ -354,6 +386,33 @@ async def test_answer_correctness_weighs_claims_and_meaning() -> None:
         score = await judged("answer_correctness", args, script, reference="R", vectors=vectors)
         assert score.value == pytest.approx(value)
     assert "embeddings" not in build("answer_correctness", {"weights": [1, 0]}).reads
+
+
+@pytest.mark.parametrize(
+    ("args", "value"),
+    [
+        ({"mode": "precision"}, 2 / 3),
+        ({"mode": "recall"}, 2 / 4),
+        ({}, 4 / 7),
+        ({"beta": 2}, 5 * 1 / 3 / (8 / 3 + 0.5)),
+    ],
+)
+async def test_factual_correctness_is_an_f_measure_of_claims(args: dict[str, Any], value: float) -> None:
+    good = {("a", "R"), ("b", "R"), ("a", "It is blue.")}
+    script = claims_judge({"It is blue.": ["a", "b", "x"], "R": ["a", "c", "d"]}, good)
+    assert (await judged("factual_correctness", args, script, reference="R")).value == pytest.approx(value)
+
+
+async def test_passages_are_counted_by_use_and_by_contradiction() -> None:
+    def script(call: Call) -> Any:
+        name = "passages" if call.block("passages") else "sources"
+        return {n: said("yes" if text == "good" else "no") for n, text in call.items(name).items()}
+
+    chunks = [Chunk(id=str(n), text=text) for n, text in enumerate(["good", "bad", "bad", "bad"])]
+    assert (await judged("context_relevance", {}, script, chunks=chunks)).value == 0.25
+    against = await judged("hallucination", {}, script, chunks=chunks)
+    assert (against.value, against.direction) == (0.75, "minimize")
+    assert (await judged("hallucination", {}, unreachable, chunks=chunks, output="")).value == 0
 
 
 async def test_conversations_are_scored_by_the_share_of_good_turns() -> None:
@@ -463,7 +522,8 @@ async def test_recorded_verdicts_give_the_published_accuracy_and_positional_agre
 ) -> None:
     lines = (shared_data / "llmbar_judgements.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if row["subset"] == subset]
-    right, same, survived = 0, 0, 0
+    right, survived = 0, 0
+    scores = []
     for row in rows:
 
         def replay(call: Call, row: dict[str, Any] = row) -> Any:
@@ -482,8 +542,8 @@ async def test_recorded_verdicts_give_the_published_accuracy_and_positional_agre
         assert score.evidence is not None
         gold = "win" if row["label"] == 1 else "loss"
         right += score.evidence["orders"].count(gold)
-        same += score.evidence["consistent"]
+        scores.append(score)
         survived += score.label == gold
     assert round(100 * right / (2 * len(rows)), 2) == accuracy
-    assert round(100 * same / len(rows), 2) == agreement
+    assert round(100 * (positional_agreement(scores) or 0), 2) == agreement
     assert survived <= right / 2

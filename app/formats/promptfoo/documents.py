@@ -8,7 +8,7 @@ from app.formats.promptfoo.lists import CannotMapError
 from app.formats.promptfoo.meaning import Asked, Meant
 from app.formats.promptfoo.values import schema_of, texts_of
 
-_HTML = "what counts as HTML follows the standard's rules here; there a few tags or any known element will do"
+_HTML = "what counts as HTML follows the standard's rules here; there any known element will do"
 _DIALECTS = {
     "athena": "athena",
     "bigquery": "bigquery",
@@ -87,7 +87,7 @@ KINDS: dict[str, Callable[[Asked], Meant]] = {
     "is-xml": _xml("is_xml"),
     "contains-xml": _xml("contains_xml"),
     "is-html": lambda _: Meant("is_html", note=_HTML),
-    "contains-html": lambda _: Meant("contains_html", note=_HTML),
+    "contains-html": lambda _: Meant("contains_html"),
     "is-sql": _sql("is_sql"),
     "contains-sql": _sql("contains_sql"),
 }

@@ -4,7 +4,8 @@ import json
 import re
 from typing import Any
 
-from app.formats.foreign import in_tags, literal
+from app.formats.foreign import in_tags
+from app.formats.promptfoo.asserting import assertion, refers
 from app.formats.schemas import Exported, Project
 from app.formats.writing import Losses
 from app.kit.documents import dump
@@ -62,7 +63,7 @@ def _config(name: str, suite: dict[str, Any], project: Project, losses: Losses) 
     if suite.get("repeats", 1) != 1:
         config["evaluateOptions"] = {"repeat": suite["repeats"]}
     scorers = suite.get("scorers", [])
-    everywhere = [each for each in scorers if not each.get("when") and not _refers(each)]
+    everywhere = [each for each in scorers if not each.get("when") and not refers(each)]
     shared = [a for each in everywhere if (a := assertion(each, None, where, losses)) is not None]
     if shared:
         config["defaultTest"] = {"assert": shared}
@@ -91,7 +92,7 @@ def _test(
     if metadata:
         test["metadata"] = metadata
     wanted = [each for each in scorers if not each.get("when") or set(each["when"]) & set(item.get("tags", []))]
-    asserts = [a for each in wanted if (a := assertion(each, item.get("reference"), where, losses)) is not None]
+    asserts = [a for each in wanted if (a := assertion(each, item, where, losses)) is not None]
     if asserts:
         test["assert"] = asserts
     return test
@@ -104,72 +105,6 @@ def _variable(value: Any, inputs: dict[str, Any], where: str, losses: Losses) ->
     if any(name in inputs for name in _NAMED.findall(value)):
         losses.add(where, "an input that names another in braces is filled in by promptfoo")
     return f"{value}\n" if value.endswith("\n") else value
-
-
-def _shown(value: Any) -> Any:
-    """What an assertion expects, so that promptfoo shows it as it is: it fills in templates."""
-    if isinstance(value, str):
-        return literal(value)
-    if isinstance(value, list):
-        return [_shown(each) for each in value]
-    return value
-
-
-def _refers(scorer: dict[str, Any]) -> bool:
-    use = scorer["use"]
-    return use == "exact_match" or (use in ("contains", "starts_with") and "values" not in scorer.get("args", {}))
-
-
-def assertion(scorer: dict[str, Any], reference: Any, where: str, losses: Losses) -> dict[str, Any] | None:
-    """The assertion that a scorer is for a case with this reference; None, with a loss, where promptfoo has none."""
-    use, args = scorer["use"], dict(scorer.get("args", {}))
-    if _refers(scorer) and reference is None:
-        return None
-    made = _kind(use, args, reference)
-    if made is None or args:
-        shown = scorer.get("name", use)
-        losses.add(
-            where, f"the scorer {shown!r} has no counterpart in promptfoo with this reference or these arguments"
-        )
-        return None
-    if "name" in scorer:
-        made["metric"] = scorer["name"]
-    if scorer.get("weight", 1) != 1:
-        made["weight"] = scorer["weight"]
-    return made
-
-
-def _kind(use: str, args: dict[str, Any], reference: Any) -> dict[str, Any] | None:
-    """Takes out of `args` what it could express."""
-    if use == "exact_match" and not isinstance(reference, list):
-        value = reference if isinstance(reference, dict) else _text(reference)
-        return {"type": "equals", "value": _shown(value)}
-    if use in ("contains", "starts_with"):
-        values = args.pop("values", reference)
-        mode, prefix = args.pop("mode", None), "i" if args.pop("ignore_case", False) else ""
-        if use == "starts_with":
-            single = not isinstance(values, list | dict) and not prefix and mode is None
-            return {"type": "starts-with", "value": _shown(_text(values))} if single else None
-        if isinstance(values, list):
-            texts = [_shown(_text(each)) for each in values]
-            return {"type": f"{prefix}contains-{mode or 'any'}", "value": texts}
-        return {"type": f"{prefix}contains", "value": _shown(_text(values))} if mode is None else None
-    if use == "regex":
-        return {"type": "regex", "value": _shown(args.pop("pattern"))}
-    if use == "is_json":
-        return {"type": "is-json"}
-    if use == "json_schema":
-        return {"type": "is-json", "value": args.pop("schema")}
-    if use in ("cost", "latency") and "threshold" in args:
-        return {"type": use, "threshold": args.pop("threshold")}
-    if use == "length" and args.get("unit") == "words" and {"min", "max"} & args.keys():
-        args.pop("unit")
-        return {"type": "word-count", "value": {key: args.pop(key) for key in ("min", "max") if key in args}}
-    return None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _provider(name: str, content: dict[str, Any] | None, losses: Losses) -> dict[str, Any] | None:

@@ -114,6 +114,12 @@ INVENTED = f"{RIGHT} Bananas ripen faster beside apples."
         ("context_precision", RIGHT, 0.5),
         ("noise_sensitivity", RIGHT, 0.0),
         ("noise_sensitivity", INVENTED, 0.0),
+        ("context_relevance", RIGHT, 0.5),
+        ("hallucination", RIGHT, 0.0),
+        ("hallucination", OTHER, 0.5),
+        ("factual_correctness", RIGHT, 1.0),
+        ("factual_correctness", INVENTED, 2 / 3),
+        ("factual_correctness", WRONG, 0.0),
         ("answer_accuracy", RIGHT, 1.0),
         ("answer_accuracy", WRONG, 0.0),
         ("goal_success", RIGHT, 1.0),
@@ -135,7 +141,7 @@ async def test_the_other_judges_follow_the_words(client: AsyncOpenAI, use: str, 
             {"role": "assistant", "content": "Larch keeps snapshots."},
         ],
     }
-    assert await value(client, use, {}, output, **sample) == expected
+    assert await value(client, use, {}, output, **sample) == pytest.approx(expected)
 
 
 async def test_questions_and_vectors_tell_relevant_answers(client: AsyncOpenAI) -> None:

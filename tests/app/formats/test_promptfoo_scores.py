@@ -18,7 +18,7 @@ TABLE = Path(__file__).with_name("promptfoo_0_123.jsonl")
 ROWS = [json.loads(line) for line in TABLE.read_text(encoding="utf-8").splitlines()]
 
 # Types whose definition is ours, which the import says. The least share of rows that come out alike all the same.
-OWN_DEFINITION = {"contains-json": 0.7, "is-html": 0.8, "is-sql": 0.8, "is-refusal": 1.0, "contains-html": 0.8}
+OWN_DEFINITION = {"contains-json": 0.7, "is-html": 0.8, "is-sql": 0.8, "is-refusal": 1.0}
 
 
 def types(row: dict[str, Any]) -> set[str]:
@@ -67,7 +67,7 @@ def title(row: dict[str, Any]) -> str:
 def test_an_imported_assertion_scores_as_promptfoo_0_123_does(row: dict[str, Any]) -> None:
     scores, losses = scored(row)
     expected = row["expected"]
-    if any("there is no scorer" in loss or "no argument 'profile'" in loss for loss in losses):
+    if any("there is no scorer" in loss or "there is no argument" in loss for loss in losses):
         pytest.skip(losses[0])
     if row.get("threshold") == 0:
         assert any("a threshold of 0 never fails" in loss for loss in losses)

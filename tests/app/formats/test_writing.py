@@ -1,7 +1,9 @@
 import json
+import re
 import string
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,13 +11,17 @@ from app.formats.foreign import with_variables
 from app.formats.schemas import Exported, Imported, Project
 from app.formats.service import read, write
 from app.kit.documents import load
+from evaluators.registry import names, schema
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,6}(/[a-z][a-z0-9]{0,6})?", fullmatch=True).filter(
     lambda n: n.rpartition("/")[2] not in ("system", "prompt", "index") and not n.startswith("prompts/")
 )
 VARIABLES = st.lists(st.from_regex(r"v[a-z0-9_]{0,6}", fullmatch=True), min_size=1, max_size=3, unique=True)
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r", exclude_categories=["Cs"]), max_size=30)
-BRACED = TEXT | st.lists(st.sampled_from(["{{", "{%", "{#", "{", "}}", " ", "a", "\n", "%}"]), max_size=5).map("".join)
+# What looks like a variable is one in GitHub's format, which has no way to write it as text.
+BRACED = (
+    TEXT | st.lists(st.sampled_from(["{{", "{%", "{#", "{", "}}", " ", "a", "\n", "%}"]), max_size=5).map("".join)
+).filter(lambda text: not re.search(r"\{\{\s*\w+\s*\}\}", text))
 VISIBLE = st.text(string.ascii_letters + "{%'\" .:,é😀", min_size=1, max_size=12).filter(lambda t: t == t.strip() and t)
 
 
@@ -63,8 +69,27 @@ def named(scorers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+PARTS = (
+    st.builds(lambda v: {"use": "contains", "args": {"negate": True, "values": v}}, VISIBLE)
+    | st.just({"use": "is_json", "name": "json", "weight": 2.0})
+    | st.just({"use": "latency", "args": {"threshold": 90}, "weight": 0.0})
+    | st.builds(lambda w: {"use": "length", "args": {"unit": "words", "max": w}}, st.integers(1, 90))
+)
+SETS = st.builds(
+    lambda first, more, threshold: {
+        "use": "assert_set",
+        "args": {"assert": [{"use": "is_json"}, first, *more], **({"threshold": threshold} if threshold else {})},
+    },
+    PARTS,
+    st.lists(PARTS, max_size=2),
+    st.sampled_from([None, 0.5, 1.0]),
+)
 PROMPTFOO_SCORERS = st.lists(
     st.just({"use": "exact_match"})
+    | SETS
+    | st.just({"use": "exact_match", "args": {"negate": True}})
+    | st.just({"use": "json_schema", "args": {"schema": {"type": "object"}}})
+    | st.builds(lambda v: {"use": "cost", "args": {"negate": True, "threshold": v}}, st.integers(1, 9))
     | st.just({"use": "is_json"})
     | st.builds(lambda v: {"use": "contains", "args": {"values": v}}, VISIBLE)
     | st.builds(
@@ -185,3 +210,53 @@ def test_an_export_says_what_it_leaves_behind() -> None:
         ),
     ]
     assert set(write("prompt.yml", project).files) == set()
+
+
+TOOLS = [
+    {"use": "tool_name_f1", "args": {"expected": "metadata.expected_tools", "repeats": False, "threshold": 0.5}},
+    {"use": "tool_order", "args": {"expected": "metadata.expected_tools", "mode": "any_order"}},
+    {"use": "tool_order", "args": {"expected": "metadata.expected_tools", "mode": "exact", "negate": True}},
+    {
+        "use": "argument_match",
+        "args": {
+            "expected": "metadata.expected_tools_2",
+            "mode": "partial",
+            "threshold": 1.0,
+            "ignore": ["id"],
+        },
+    },
+    {"use": "step_count", "args": {"tool": "search", "min": 1, "max": 3}},
+    {"use": "bleu", "args": {"profile": "promptfoo", "threshold": 0.4}},
+    {"use": "rouge_1", "args": {"profile": "promptfoo", "threshold": 0.8, "negate": True}},
+    {"use": "levenshtein", "args": {"profile": "promptfoo", "max_distance": 3.0}},
+    {"use": "refusal", "args": {"negate": True}},
+    {"use": "refusal"},
+    {"use": "finish_reason", "args": {"allowed": ["stop"]}},
+    {"use": "perplexity", "args": {"form": "score", "threshold": 0.4}},
+    {"use": "is_xml", "args": {"required_elements": ["/book/title"]}},
+    {"use": "contains_json", "args": {"schema": {"type": "object"}}},
+    {"use": "valid_tool_calls"},
+]
+
+
+@pytest.mark.parametrize("scorer", TOOLS, ids=lambda each: f"{each['use']} {each.get('args', {})}"[:60])
+def test_what_promptfoo_has_a_type_for_comes_back_as_it_went(scorer: dict[str, Any]) -> None:
+    if scorer["use"] not in names() or (
+        scorer["use"] == "levenshtein" and "max_distance" not in str(schema("levenshtein"))
+    ):
+        pytest.skip(f"there is no such scorer {scorer['use']}")
+    reference = {"reference": "a reference"} if "profile" in scorer.get("args", {}) else {}
+    metadata = {
+        "expected_tools": ["search", "book"],
+        "expected_tools_2": [{"name": "search", "arguments": {"query": "{{ q }}"}}],
+    }
+    project = Project(
+        {"ask": {"messages": [{"role": "user", "content": "{{ q }}"}], "variables": {"q": {"type": "string"}}}},
+        {"qa": {"dataset": "qa", "scorers": [scorer]}},
+        {"qa": [{"id": "1", "inputs": {"q": "x"}, **reference, "metadata": metadata}]},
+    )
+    exported = write("promptfoo", project)
+    assert exported.losses == []
+    again_ = as_project(again(exported, "promptfoo"))
+    assert again_.suites["qa"]["scorers"] == [scorer]
+    assert again_.items["qa"] == project.items["qa"]

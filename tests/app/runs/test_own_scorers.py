@@ -56,9 +56,15 @@ async def test_a_changed_file_gives_new_scores_and_the_run_says_which_file_it_wa
         assert metrics(await project.rest((await project.act(first["id"], "rescore"))["id"]))["tone"] == 0.125
 
 
-async def test_a_server_keeps_the_suite_and_refuses_to_run_its_files(sqlite_project: Project, asked: Endpoint) -> None:
-    await sqlite_project.suite(asked, 2, scorers=[TONE])
-    refusal = await sqlite_project.refused()
+async def test_a_server_keeps_the_suite_and_refuses_to_run_its_files_whatever_its_settings_allow(
+    tmp_path: Path, sqlite_url: str, asked: Endpoint
+) -> None:
+    settings = settings_for(tmp_path, sqlite_url, PROMPTWARD_ALLOW_CODE="1")
+    assert settings.allow_code
+    async with started(settings) as app, client_of(app) as client:
+        project = Project(client)
+        await project.suite(asked, 2, scorers=[TONE])
+        refusal = await project.refused()
     assert (refusal["status"], refusal["errors"]) == (
         422,
         [{"pointer": "/scorers/0/use", "detail": f"{TONE['use']}: {SERVED}"}],
