@@ -215,6 +215,10 @@ EXAMPLES: dict[str, Example] = {
             ]
         },
     ),
+    "create_label_queue": Example(
+        "/rubrics/helpful/label-queue", {"run": "run_<id>", "n": 50, "by": "disagreement", "metric": "right"}
+    ),
+    "label_answer": Example("/rubrics/helpful/label-queue/lbq_<id>-0", {"human": "yes"}),
     "create_release": Example(
         "/releases",
         {"environment": "production", "prompt": "docs/answer@1", "endpoint": "recorded", "notes": "shorter answers"},

@@ -28,6 +28,7 @@ from app.audit.checkpoints import Sealer
 from app.audit.schemas import Verified
 from app.audit.service import attach as attach_audit
 from app.calibration import controller as calibration
+from app.calibration.queues import Queues
 from app.calibration.service import Calibrations
 from app.datasets import controller as datasets
 from app.datasets.retention import Retention
@@ -217,11 +218,12 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.runs = Runs(state.sessions, state.llm, state.generation, state.clock, state.own)
         await state.runs.start()
         stack.push_async_callback(state.runs.close)
-        state.calibrations = Calibrations(state.sessions, state.llm, state.clock)
         secret = home.secret(settings.home, settings.secret_key)
         state.audit_sealer = Sealer(secret)
         state.feedback = Feedback(state.sessions, state.clock, secret)
         stack.push_async_callback(state.feedback.close)
+        state.label_queues = Queues(state.sessions, state.runs, state.clock)
+        state.calibrations = Calibrations(state.sessions, state.llm, state.feedback, state.label_queues, state.clock)
         state.releases = Releases(state.sessions, state.runs, state.feedback, state.clock)
         await state.releases.start()
         stack.push_async_callback(state.releases.close)

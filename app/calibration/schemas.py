@@ -190,3 +190,60 @@ class CalibrationSummary(msgspec.Struct, frozen=True, kw_only=True):
     kappa: float | None
     created_by: str
     created_at: datetime
+
+
+class QueueCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Draw `n` answers of a run (or of its `variant`, or candidate) for people to label.
+
+    `random`: each is as likely as the other. `disagreement`: the more likely the more the judge's votes are divided, or
+    the farther its value is from that of the metric `against`; no answer is impossible. `metric` is whose verdicts are
+    taken as the judge's, by default the run's metric by this rubric.
+    """
+
+    run: Name
+    n: Annotated[int, msgspec.Meta(ge=1, le=MAX_JUDGED)] = 50
+    by: Literal["random", "disagreement"] = "random"
+    metric: Name | None = None
+    against: Name | None = None
+    variant: Name | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
+
+
+class LabelQueue(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue of `n` answers, drawn out of `of`; `labelled` of them have a label."""
+
+    id: str
+    rubric: str
+    run: str
+    by: Literal["random", "disagreement"]
+    seed: int
+    metric: str | None
+    of: int
+    n: int
+    labelled: int
+    created_by: str
+    created_at: datetime
+
+
+class LabelItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of a queue. `probability` is that with which it was drawn; `judge` is shown once `human` is there."""
+
+    item: str
+    case: str
+    variant: str
+    repeat: int
+    probability: float
+    inputs: dict[str, Any]
+    reference: Any
+    output: str | None
+    context: str | None
+    human: str | None
+    judge: str | None
+    labelled_by: str | None
+    labelled_at: datetime | None
+
+
+class LabelPut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A verdict of the rubric; null takes the label back."""
+
+    human: Said | None

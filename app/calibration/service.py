@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.access.schemas import Caller
-from app.calibration import judging, pairs, report
+from app.calibration import judging, pairs, report, sources
 from app.calibration.pairs import Pair, Verdicts
+from app.calibration.queues import Queues
 from app.calibration.report import Earlier
 from app.calibration.schemas import (
     CalibrationCreate,
@@ -21,7 +22,9 @@ from app.calibration.schemas import (
     Figures,
     HumanLabel,
 )
+from app.calibration.sources import Found
 from app.calibration.tables import CalibrationRow
+from app.feedback.service import Feedback
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
@@ -56,8 +59,8 @@ class _Judge(NamedTuple):
 class Calibrations:
     """The calibrations of this process's database; what the application holds."""
 
-    def __init__(self, sessions: Sessions, llm: LLM, clock: Clock) -> None:
-        self._sessions, self._llm, self._clock = sessions, llm, clock
+    def __init__(self, sessions: Sessions, llm: LLM, feedback: Feedback, queues: Queues, clock: Clock) -> None:
+        self._sessions, self._llm, self._feedback, self._queues, self._clock = sessions, llm, feedback, queues, clock
         self._replies = Replies(sessions)
 
     async def create(self, caller: Caller, rubric: str, asked: CalibrationCreate) -> CalibrationRead:
@@ -68,19 +71,19 @@ class Calibrations:
         """
         async with self._sessions() as session:
             name, judge = await self._judge(session, caller, rubric, asked.ref)
-            labels = await self._labels(session, caller, name, asked)
+            verdicts = Verdicts(judge.rubric.content)
+            labels, problems = await self._labels(session, caller, name, asked, verdicts)
         if not labels:
             raise InvalidContentError.at("/labels", "there is no label to calibrate by")
-        verdicts = Verdicts(judge.rubric.content)
         found = pairs.read(labels, verdicts, asked.seed)
         recorded = any(pair.judge is not None for pair in found)
-        cost, problems = 0.0, dict[str, int]()
+        cost = 0.0
         if recorded:
             if missing := sum(pair.judge is None for pair in found):
                 problems["not recorded"] = missing
         else:
             said = await self._ask(caller.project_id, judge.judging, labels, asked.budget_usd)
-            cost, problems = said.cost_usd, said.problems
+            cost, problems = said.cost_usd, problems | said.problems
             found = [
                 msgspec.structs.replace(pair, judge=verdict) for pair, verdict in zip(found, said.verdicts, strict=True)
             ]
@@ -204,13 +207,19 @@ class Calibrations:
         )
 
     async def _labels(
-        self, session: AsyncSession, caller: Caller, rubric: str, asked: CalibrationCreate
-    ) -> list[HumanLabel]:
+        self, session: AsyncSession, caller: Caller, rubric: str, asked: CalibrationCreate, verdicts: Verdicts
+    ) -> Found:
         """The labels, from wherever they are."""
         given = [name for name in ("labels", "feedback", "dataset", "queue") if getattr(asked, name) is not None]
         if len(given) != 1:
-            raise InvalidContentError.at("/labels", "give `labels`, or one of `feedback`, `dataset` and `queue`")
-        return list(asked.labels or [])
+            raise InvalidContentError.at("/labels", "give one of `labels`, `feedback`, `dataset` and `queue`")
+        if asked.feedback is not None:
+            return await sources.of_feedback(session, caller, self._feedback, asked.feedback, verdicts)
+        if asked.dataset is not None:
+            return await sources.of_dataset(session, caller, asked.dataset)
+        if asked.queue is not None:
+            return Found(await self._queues.labels(session, caller.project_id, rubric, asked.queue), {})
+        return Found(list(asked.labels or []), {})
 
     async def _earlier(self, session: AsyncSession, project_id: str, rubric: str) -> Earlier | None:
         query = select(CalibrationRow).where(

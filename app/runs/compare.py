@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from app.kit.errors import InvalidContentError
 from app.runs import store
+from app.runs.derived import reduced
 from app.runs.errors import RunNotFoundError
 from app.runs.schemas import NANO, Comparison, Flip, PairedMetric
 from app.runs.spec import Case, Metric
@@ -133,14 +134,14 @@ async def comparison(session: AsyncSession, candidate: Side, baseline: Side) -> 
             continue
         both = []
         for c, b in paired:
-            ours = _rows(await scores(session, candidate.run, c, number), [i for i, _ in order])
-            theirs = _rows(await scores(session, baseline.run, b, known[metric.name]), [i for _, i in order])
+            ours = _reduced(metric, await scores(session, candidate.run, c, number), [i for i, _ in order])
+            theirs = _reduced(metric, await scores(session, baseline.run, b, known[metric.name]), [i for _, i in order])
             both.append((ours, theirs))
             ids = [case.id for case in cases]
             names = (candidate.run.spec.variants[c].id, baseline.run.spec.variants[b].id)
             flips += _flips(metric.name, ids, ours, theirs, names)
         seed = _seed(candidate, baseline, metric.name)
-        metrics += await asyncio.to_thread(_compared, metric, both, cases, seed)
+        metrics += await asyncio.to_thread(_compared, metric.of_cases, both, cases, seed)
     names_of = [(candidate.run.spec.variants[c].id, baseline.run.spec.variants[b].id) for c, b in paired]
     return Comparison(candidate.id, baseline.id, metrics, flips, names_of)
 
@@ -179,6 +180,12 @@ def _rows(found: Scores, order: Sequence[int]) -> Scores:
     values, passed, skipped = found.values[index], found.passed[index], found.skipped[index]
     values[lacking], passed[lacking], skipped[lacking] = np.nan, np.nan, False
     return Scores(values, passed, skipped)
+
+
+def _reduced(metric: Metric, found: Scores, order: Sequence[int]) -> Scores:
+    """The cases in another order, with their repeats as this metric counts them."""
+    values, passed, skipped = _rows(found, order)
+    return Scores(*reduced(metric, values, passed), skipped)
 
 
 def _common_cases(candidate: Loaded, baseline: Loaded) -> list[tuple[int, int]]:
@@ -295,7 +302,7 @@ async def evidence(session: AsyncSession, candidate: Side, baseline: Side | None
         repeats=spec.repeats,
         cases=cases,
         endpoints=labels,
-        metrics=spec.metrics,
+        metrics=[metric.of_cases for metric in spec.metrics],
         candidate=own,
         baseline=other,
     )
@@ -314,7 +321,7 @@ async def _evidence_side(
     index = np.asarray(order, dtype=int)
     for number, label in zip(variants, labels, strict=True):
         for metric_no, metric in enumerate(spec.metrics):
-            found[metric.name, label] = _rows(await scores(session, run, number, metric_no), order)
+            found[metric.name, label] = _reduced(metric, await scores(session, run, number, metric_no), order)
         cells = await _cells(session, run, number)
         for target, values in zip((failed, cost, latency), cells, strict=True):
             target[label] = np.where((index >= 0)[:, None], values[index], np.nan)

@@ -10,7 +10,7 @@ from app.kit.db import Sessions, writing
 from app.kit.errors import DomainError
 from app.llm.service import LLM
 from app.registry.service import Registry
-from app.runs import store, summary
+from app.runs import derived, store, summary
 from app.runs.active import ActiveRun, Live
 from app.runs.asking import Asked, Judging
 from app.runs.budget import Budget
@@ -142,6 +142,8 @@ class Engine:
         metrics: list[LiveMetric] = []
         judges: dict[int, Panel] = {}
         for number, metric in enumerate(spec.metrics):
+            if metric.derived is not None:
+                break  # they stand behind all others, and are computed when those are there
             asked = await _asked(registry, metric)
             scorer = await asyncio.to_thread(rebuilt, metric, None if asked is None else asked.rubric, self._own)
             metrics.append(LiveMetric(metric, scorer))
@@ -189,6 +191,10 @@ class Engine:
                 run.tasks.add(run.comparing)
             if not run.compared:
                 return
+        if any(metric.derived is not None for metric in run.spec.metrics):
+            async with self._sessions.begin() as session:
+                await writing(session)
+                await derived.complete(session, run.project_id, run.id, run.spec)
         async with self._sessions() as session:
             metrics = await summary.summaries(session, run.project_id, run.id, run.spec, run.cases)
         async with self._sessions.begin() as session:

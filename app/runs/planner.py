@@ -19,6 +19,7 @@ from app.kit.db import batched_by_variables
 from app.kit.errors import BudgetError, FieldError, InvalidContentError, NotFoundError
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
+from app.runs import derived
 from app.runs.asking import Judging, Tested, flagged, judging_of, self_judged
 from app.runs.budget import most_nano
 from app.runs.schemas import NANO, RunCreate
@@ -70,12 +71,12 @@ class Planner:
         if not items:
             raise InvalidContentError.at("/suite", f"all items of {content.dataset} were erased")
         judging = await judging_of(self._registry, suite)
-        metrics = await self._metrics(suite, judging)
+        repeats = asked.repeats or content.repeats
+        metrics = await self._metrics(suite, judging, repeats)
         epoch = run_id if asked.fresh else ""
         bundles, variants = await self._variants(asked, suite, defaultdict(lambda: epoch, epochs or {}))
         tested = [Tested(v.id, b.endpoint) for v, b in zip(variants, bundles, strict=True)]
         warned = self_judged(suite, judging, tested)
-        repeats = asked.repeats or content.repeats
         cells = len(variants) * len(items) * repeats
         if cells > MAX_CELLS:
             raise InvalidContentError(
@@ -124,24 +125,30 @@ class Planner:
         except NotFoundError as error:
             raise InvalidContentError.at(pointer, error.detail) from error
 
-    async def metrics(self, suite: Artifact, variants: Sequence[Variant]) -> tuple[list[Metric], list[str]]:
-        """The suite's scorers for answers of these variants, with rubrics and endpoints as pinned; and warnings."""
+    async def metrics(
+        self, suite: Artifact, variants: Sequence[Variant], repeats: int
+    ) -> tuple[list[Metric], list[str]]:
+        """The suite's metrics for so many repeats of these variants' answers, with rubrics and endpoints as pinned; and
+        warnings."""
         judging = await judging_of(self._registry, suite)
         tested = [
             Tested(v.id, (await self._registry.by_digest("endpoint", v.endpoint_digest)).content) for v in variants
         ]
         warned = self_judged(suite, judging, tested)
-        return flagged(await self._metrics(suite, judging), warned), list(warned.values())
+        return flagged(await self._metrics(suite, judging, repeats), warned), list(warned.values())
 
-    async def _metrics(self, suite: Artifact, judging: Sequence[Judging | None]) -> list[Metric]:
+    async def _metrics(self, suite: Artifact, judging: Sequence[Judging | None], repeats: int) -> list[Metric]:
         scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
         # Off the event loop: loading a file of the project takes as long as that file likes.
-        return [
+        metrics = [
             await asyncio.to_thread(metric_of, scorer, judge, f"/scorers/{i}", self._own)
             if is_own(scorer.use)
             else metric_of(scorer, judge, f"/scorers/{i}", self._own)
             for i, (scorer, judge) in scorers
         ]
+        metrics += derived.metrics_of(suite.content.derived, metrics)
+        derived.check_repeats(metrics, repeats)
+        return metrics
 
     async def _variants(
         self, asked: RunCreate, suite: Artifact, epochs: Mapping[str, str]

@@ -84,8 +84,9 @@ class RunStarted(msgspec.Struct, frozen=True):
 class MetricSummary(msgspec.Struct, frozen=True):
     """A metric of a variant. `n` cases have a value, `missing` ones should have one and lack it.
 
-    `mean` is over cases (repeats are averaged first), `low` and `high` are one-sided plus-one bounds at confidence 0.95,
-    or Student's t bounds for measures without a range.
+    `mean` is over cases (their repeats are made one number first, by the metric's `reduce`), `low` and `high` are one-sided
+    plus-one bounds at confidence 0.95, or Student's t bounds for measures without a range. `pass_rate` is over the answers
+    that say whether they passed; `median`, `p90` and `p95` are over the answers, for measures without a range.
     """
 
     n: int
@@ -95,6 +96,10 @@ class MetricSummary(msgspec.Struct, frozen=True):
     high: float | None
     direction: Literal["maximize", "minimize"]
     unit: str | None
+    pass_rate: float | None = None
+    median: float | None = None
+    p90: float | None = None
+    p95: float | None = None
 
 
 class VariantRead(msgspec.Struct, frozen=True):

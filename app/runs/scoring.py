@@ -14,6 +14,7 @@ from app.kit.errors import FieldError, InvalidContentError
 from app.registry.kinds.suite import ScorerSpec, arguments
 from app.registry.service import Artifact
 from app.runs.asking import Judging
+from app.runs.derived import check_reduction
 from app.runs.schemas import NANO
 from app.runs.spec import Metric
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
@@ -34,6 +35,7 @@ def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str, own: OwnS
     except ScorerConfigError as error:
         raise InvalidContentError(error.message, [FieldError(pointer + error.pointer, error.message)]) from error
     read = scorer.value_range
+    check_reduction(spec.reduce, spec.k, scorer.verdict(read.low) is not None, pointer)
     parts: dict[str, Any] = {"use": spec.use, "version": scorer.version, "args": scorer.arguments()}
     if source is not None:
         parts["source"] = source
@@ -51,6 +53,8 @@ def metric_of(spec: ScorerSpec, judging: Judging | None, pointer: str, own: OwnS
         binary=scorer.binary,
         measured="time_to_first_token" in scorer.reads,
         source=source,
+        reduce=spec.reduce,
+        k=spec.k or 1,
         identity=digest(parts if judging is None else parts | judging.identity()),
         **({} if judging is None else judging.fields()),
     )

@@ -201,7 +201,7 @@ class Runs:
             suite = await planner.suite(given)
             if suite.pins["/dataset"] != run.spec.dataset_digest:
                 raise InvalidContentError.at("/suite", f"{suite.ref} is about another dataset version than this run")
-            metrics, warned = await planner.metrics(suite, run.spec.variants)
+            metrics, warned = await planner.metrics(suite, run.spec.variants, run.spec.repeats)
             warnings = list(dict.fromkeys([*run.spec.warnings, *warned]))
             spec = msgspec.structs.replace(
                 run.spec, metrics=metrics, suite=suite.ref, suite_digest=suite.digest, warnings=warnings

@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from evaluators.metrics.reducers import COUNTING, Reducer
+
 Direction = Literal["maximize", "minimize"]
 
 
@@ -15,6 +17,8 @@ class Metric(msgspec.Struct, frozen=True):
     under test, which the suite allows.
 
     `source` is the digest of the files of a team's own scorer, `identity` that of what decides a score beside the answer and the item.
+    A `derived` metric is made of other scores of its cell (`derived.Made`), and stands behind all that are not. `reduce` (with
+    `k`) makes one number of a case's repeats.
     """
 
     name: str
@@ -39,6 +43,17 @@ class Metric(msgspec.Struct, frozen=True):
     measured: bool = False
     source: str | None = None
     self_judged: bool = False
+    derived: dict[str, Any] | None = None
+    reduce: Reducer = "mean"
+    k: int = 1
+
+    @property
+    def of_cases(self) -> "Metric":
+        """The metric of whole cases: counted passes have a scale of their own."""
+        if self.reduce not in COUNTING:
+            return self
+        binary = self.reduce in ("majority", "at_least_k")
+        return msgspec.structs.replace(self, direction="maximize", low=0.0, high=1.0, unit=None, binary=binary)
 
     def applies_to(self, tags: Sequence[str]) -> bool:
         return not self.when or any(tag in self.when for tag in tags)

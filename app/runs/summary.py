@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.kit.db import core
+from app.runs.derived import one_per_case
 from app.runs.schemas import MetricSummary
 from app.runs.spec import Case, Metric, Spec
 from app.runs.tables import RunRow, RunScoreRow, RunVariantRow
@@ -51,14 +52,14 @@ async def rest(
 async def summaries(
     session: AsyncSession, project_id: str, run_id: str, spec: Spec, cases: Sequence[Case]
 ) -> list[dict[str, MetricSummary]]:
-    """Each variant's metrics: n, missing, mean and bounds, over cases with their repeats averaged."""
+    """Each variant's metrics: n, missing, mean and bounds, over cases with their repeats made one number."""
     clusters = [case.cluster for case in cases]
     found: list[dict[str, MetricSummary]] = []
     for variant_no in range(len(spec.variants)):
         found.append({})
         for metric_no, metric in enumerate(spec.metrics):
-            values, skipped = await grid(session, project_id, run_id, variant_no, metric_no, len(cases), spec.repeats)
-            found[-1][metric.name] = await asyncio.to_thread(summary_of, metric, values, skipped, clusters)
+            scores = await grid(session, project_id, run_id, variant_no, metric_no, len(cases), spec.repeats)
+            found[-1][metric.name] = await asyncio.to_thread(summary_of, metric, *scores, clusters)
     return found
 
 
@@ -79,31 +80,35 @@ async def keep(
 
 async def grid(
     session: AsyncSession, project_id: str, run_id: str, variant_no: int, metric_no: int, cases: int, repeats: int
-) -> "tuple[NDArray[np.float64], NDArray[np.bool_]]":
-    """Values of one metric of one variant, [cases, repeats], NaN where there is none; and where it does not apply."""
+) -> "tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]":
+    """Values and `passed` of one metric of one variant, [cases, repeats], NaN where there is none; and where it does not
+    apply."""
     import numpy as np
 
     query = select(
-        col(RunScoreRow.case_no), col(RunScoreRow.repeat), col(RunScoreRow.value), col(RunScoreRow.status)
+        col(RunScoreRow.case_no), col(RunScoreRow.repeat), col(RunScoreRow.value), col(RunScoreRow.passed), col(RunScoreRow.status)
     ).where(
         col(RunScoreRow.project_id) == project_id,
         col(RunScoreRow.run_id) == run_id,
         col(RunScoreRow.variant_no) == variant_no,
         col(RunScoreRow.metric_no) == metric_no,
-    )
-    values = np.full((cases, repeats), np.nan)
+    )  # fmt: skip
+    values, passed = np.full((cases, repeats), np.nan), np.full((cases, repeats), np.nan)
     skipped = np.zeros((cases, repeats), dtype=bool)
     rows: Sequence[Any] = (await session.execute(query)).all()
     if rows:
-        case_no, repeat, value, status = zip(*rows, strict=True)
-        values[list(case_no), list(repeat)] = [np.nan if v is None else v for v in value]
-        skipped[list(case_no), list(repeat)] = [s == "skipped" for s in status]
-    return values, skipped
+        case_no, repeat, value, good, status = zip(*rows, strict=True)
+        where = (list(case_no), list(repeat))
+        values[where] = [np.nan if v is None else v for v in value]
+        passed[where] = [np.nan if p is None else float(p) for p in good]
+        skipped[where] = [s == "skipped" for s in status]
+    return values, passed, skipped
 
 
 def summary_of(
     metric: Metric,
     values: "NDArray[np.float64]",
+    passed: "NDArray[np.float64]",
     skipped: "NDArray[np.bool_]",
     clusters: Sequence[str | None] = (),
 ) -> MetricSummary:
@@ -111,9 +116,13 @@ def summary_of(
     import numpy as np
 
     counted = ~skipped.all(axis=1)
-    counts = np.isfinite(values).sum(axis=1)
-    there = counts > 0
-    means = np.nansum(values, axis=1)[there] / counts[there]
+    cases = one_per_case(metric, values, passed)
+    there = np.isfinite(cases)
+    means = cases[there]
+    said = passed[np.isfinite(passed)]
+    measured = values[np.isfinite(values)] if metric.high is None else np.empty(0)
+    median, p90, p95 = np.percentile(measured, [50, 90, 95]).tolist() if measured.size else (None, None, None)
+    metric = metric.of_cases
     ends = None if metric.high is None else (metric.low, metric.high)
     low, high = bounds_of(means, ends, groups(clusters, there))
     n = len(means)
@@ -125,6 +134,10 @@ def summary_of(
         high=high,
         direction=metric.direction,
         unit=metric.unit,
+        pass_rate=float(said.mean()) if said.size else None,
+        median=median,
+        p90=p90,
+        p95=p95,
     )
 
 

@@ -101,7 +101,10 @@ class RunStarted(TypedDict):
 
 
 class Metric(TypedDict):
-    """A metric of a variant: mean over cases, one-sided bounds, and how many cases lack a value that they should have."""
+    """A metric of a variant: mean over cases, one-sided bounds, and how many cases lack a value that they should have.
+
+    `pass_rate` is over answers that say whether they passed; `median`, `p90`, `p95` are of measures without a range.
+    """
 
     n: int
     missing: int
@@ -110,6 +113,10 @@ class Metric(TypedDict):
     high: float | None
     direction: Literal["maximize", "minimize"]
     unit: str | None
+    pass_rate: float | None
+    median: float | None
+    p90: float | None
+    p95: float | None
 
 
 class Variant(TypedDict):

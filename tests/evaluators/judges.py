@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.kit import templates
-from evaluators.judging import Embeddings, JudgeReply, JudgeUnavailableError, TokenLogprob
+from evaluators.contract import Sample, Score
+from evaluators.judging import Embeddings, Judge, JudgeReply, JudgeScorer, JudgeUnavailableError, Models, TokenLogprob
+from evaluators.registry import build
 
 Script = Callable[["Call"], Any]
+
+QUESTION = {"question": "What colour is the sky?"}
 
 
 class Call:
@@ -116,3 +120,13 @@ def spoken(text: str, *tokens: tuple[str, dict[str, float]]) -> JudgeReply:
     """A reply with logprobs: each token with the likeliest in its place, itself among them."""
     listed = [TokenLogprob(token, top[token], top) for token, top in tokens]
     return JudgeReply(text=text, finish_reason="stop", logprobs=listed)
+
+
+async def judged(
+    use: str, args: dict[str, Any], judges: Script | list[Judge], index: int = 0, vectors: Any = None, **sample: Any
+) -> Score:
+    scorer = build(use, args)
+    assert isinstance(scorer, JudgeScorer)
+    listed: list[Judge] = judges if isinstance(judges, list) else [ScriptedJudge(judges)]
+    given_sample = Sample(**{"output": "It is blue.", "inputs": QUESTION, **sample})
+    return await scorer.score_with(given_sample, Models(listed, HashEmbedder(vectors)), index)

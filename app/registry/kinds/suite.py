@@ -6,21 +6,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from app.kit.errors import FieldError
+from app.registry.derived import DerivedError, DerivedSpec, Range, Repeats, range_of, reduction_problem
 from app.registry.kinds.base import Content, Kind, Reference, Tag
 from app.registry.kinds.rubric import Rubric
+from evaluators.metrics.reducers import Reducer
 
 if TYPE_CHECKING:
+    from evaluators.contract import Scorer
     from evaluators.judging import JudgeScorer
 
 
 class ScorerSpec(Content, frozen=True):
-    """One scorer of a suite. Its metric is called `name`, or `use`; `when` limits it to items with one of these tags."""
+    """One scorer of a suite. Its metric is called `name`, or `use`; `when` limits it to items with one of these tags.
+
+    `reduce` says how the repeats of a case become one number (with `k` for pass_at_k, pass_hat_k and at_least_k); all but
+    the mean leave a case open that lacks a repeat.
+    """
 
     use: str
     name: str | None = None
     args: dict[str, Any] = {}
     weight: float = 1.0
     when: list[str] = []
+    reduce: Reducer = "mean"
+    k: Repeats | None = None
 
     @property
     def metric(self) -> str:
@@ -28,7 +37,7 @@ class ScorerSpec(Content, frozen=True):
 
 
 class Suite(Content, frozen=True):
-    """`split` limits it to that part of the dataset."""
+    """`split` limits it to that part of the dataset; `derived` are metrics made of the scorers' and of those before."""
 
     dataset: str
     scorers: Annotated[list[ScorerSpec], msgspec.Meta(min_length=1)]
@@ -38,6 +47,7 @@ class Suite(Content, frozen=True):
     policy: str | None = None
     tags: list[Tag] = []
     split: str = ""
+    derived: list[DerivedSpec] = []
 
 
 ASKING = ("rubric", "endpoint", "endpoints", "embeddings", "self_judge")
@@ -83,33 +93,49 @@ def references(suite: Suite) -> Iterable[Reference]:
 
 
 def problems(suite: Suite) -> Iterable[FieldError]:
+    seen: set[str] = set()
+    ranges: dict[str, Range] = {}
+    for i, spec in enumerate(suite.scorers):
+        at = f"/scorers/{i}"
+        if spec.metric in seen:
+            yield FieldError(f"{at}/name", f"two scorers are called {spec.metric!r}; give one of them a `name`")
+        seen.add(spec.metric)
+        wrong, built = _alone(spec, at)
+        yield from wrong
+        ranges[spec.metric], says_passed = Range("maximize", 0.0, 1.0), None
+        if built is not None:
+            read = built.value_range
+            ranges[spec.metric] = Range(read.direction, read.low, read.high)
+            says_passed = built.verdict(read.low) is not None
+        if (problem := reduction_problem(spec.reduce, spec.k, says_passed, at)) is not None:
+            yield problem
+    yield from _derived_problems(suite.derived, ranges)
+    for i, endpoint in enumerate(suite.endpoints):
+        if endpoint in suite.endpoints[:i]:
+            yield FieldError(f"/endpoints/{i}", f"{endpoint!r} is there already")
+
+
+def _alone(spec: ScorerSpec, at: str) -> "tuple[list[FieldError], Scorer | None]":
+    """What is wrong with a scorer's entry, and the scorer; none where only a run can build it."""
     from evaluators.contract import ScorerConfigError
     from evaluators.judging import JudgeScorer
     from evaluators.own.loading import is_own, parse
     from evaluators.registry import build, get
 
-    seen: set[str] = set()
-    for i, spec in enumerate(suite.scorers):
-        if spec.metric in seen:
-            yield FieldError(f"/scorers/{i}/name", f"two scorers are called {spec.metric!r}; give one of them a `name`")
-        seen.add(spec.metric)
-        try:
-            if is_own(spec.use):
-                parse(spec.use)
-                continue  # loaded when a run is made, where that is allowed
-            scorer = get(spec.use)
-            if not issubclass(scorer, JudgeScorer):
-                build(spec.use, spec.args)
-                continue
-            wrong = [FieldError(f"/scorers/{i}/args{p.pointer}", p.detail) for p in _unfit(scorer, spec.args)]
-            yield from wrong
-            if not wrong and "rubric" not in spec.args:  # with one it is built together with that
-                yield from _built(scorer, spec, i, None)
-        except ScorerConfigError as error:
-            yield FieldError(f"/scorers/{i}{error.pointer}", str(error))
-    for i, endpoint in enumerate(suite.endpoints):
-        if endpoint in suite.endpoints[:i]:
-            yield FieldError(f"/endpoints/{i}", f"{endpoint!r} is there already")
+    try:
+        if is_own(spec.use):
+            parse(spec.use)  # loaded when a run is made, where that is allowed
+            return [], None
+        scorer = get(spec.use)
+        if not issubclass(scorer, JudgeScorer):
+            return [], build(spec.use, spec.args)
+        wrong = [FieldError(f"{at}/args{problem.pointer}", problem.detail) for problem in _unfit(scorer, spec.args)]
+        if wrong or "rubric" in spec.args:  # with a rubric it is built together with that
+            return wrong, None
+        built = build(spec.use, arguments(scorer, spec.args, None))
+        return list(_unnamed(built, spec, at)), built
+    except ScorerConfigError as error:
+        return [FieldError(at + error.pointer, str(error))], None
 
 
 def disagreements(suite: Suite, pinned: Mapping[str, Any]) -> Iterable[FieldError]:
@@ -117,14 +143,14 @@ def disagreements(suite: Suite, pinned: Mapping[str, Any]) -> Iterable[FieldErro
     from evaluators.contract import ScorerConfigError
     from evaluators.judging import JudgeScorer
     from evaluators.own.loading import is_own
-    from evaluators.registry import get
+    from evaluators.registry import build, get
 
     for i, spec in enumerate(suite.scorers):
         rubric = pinned.get(f"/scorers/{i}/args/rubric")
         scorer = get(spec.use) if rubric is not None and not is_own(spec.use) else None
         if scorer is not None and issubclass(scorer, JudgeScorer):
             try:
-                yield from _built(scorer, spec, i, rubric)
+                yield from _unnamed(build(spec.use, arguments(scorer, spec.args, rubric)), spec, f"/scorers/{i}")
             except ScorerConfigError as error:
                 yield FieldError(f"/scorers/{i}{error.pointer}", str(error))
 
@@ -155,21 +181,37 @@ def _unfit(scorer: "type[JudgeScorer]", args: Mapping[str, Any]) -> Iterable[Fie
                 yield FieldError(f"/{name}", f"{scorer.name} asks for no {what}: leave `{name}` out")
 
 
-def _built(scorer: "type[JudgeScorer]", spec: ScorerSpec, number: int, rubric: Rubric | None) -> Iterable[FieldError]:
-    """Builds the scorer; what it will ask, and nobody was named for. Raises ScorerConfigError."""
-    from evaluators.registry import build
-
-    reads = build(spec.use, arguments(scorer, spec.args, rubric)).reads
+def _unnamed(built: "Scorer", spec: ScorerSpec, at: str) -> Iterable[FieldError]:
+    """What a scorer will ask, and nobody was named for."""
     asked = {"rubric", "endpoint", "endpoints"} & spec.args.keys()
-    if "judge" in reads and not asked:
-        yield FieldError(
-            f"/scorers/{number}/args", f"{spec.use}: this scorer asks a model: give `rubric` or `endpoint`"
-        )
-    if "embeddings" in reads and "embeddings" not in spec.args:
+    if "judge" in built.reads and not asked:
+        yield FieldError(f"{at}/args", f"{spec.use}: this scorer asks a model: give `rubric` or `endpoint`")
+    if "embeddings" in built.reads and "embeddings" not in spec.args:
         detail = f"{spec.use}: this scorer compares vectors: give `embeddings`, an endpoint that makes them"
-        yield FieldError(f"/scorers/{number}/args", detail)
+        yield FieldError(f"{at}/args", detail)
+
+
+def _derived_problems(derived: list[DerivedSpec], ranges: dict[str, Range]) -> Iterable[FieldError]:
+    for i, metric in enumerate(derived):
+        at = f"/derived/{i}"
+        if metric.name in ranges:
+            yield FieldError(f"{at}/name", f"another metric is called {metric.name!r}")
+            continue
+        try:
+            ranges[metric.name] = range_of(metric, ranges)
+        except DerivedError as error:
+            yield FieldError(at + error.pointer, error.message)
+        if (problem := reduction_problem(metric.reduce, metric.k, metric.threshold is not None, at)) is not None:
+            yield problem
 
 
 KIND = Kind(
-    "suite", "suites", ".suite.yaml", Suite, ("dataset", "scorers", "split"), references, problems, disagreements
+    "suite",
+    "suites",
+    ".suite.yaml",
+    Suite,
+    ("dataset", "scorers", "split", "derived"),
+    references,
+    problems,
+    disagreements,
 )

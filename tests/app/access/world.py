@@ -147,7 +147,10 @@ async def _fill(made: World, now: datetime) -> None:
     await door.post("/feedback", {"inference_id": answered["id"], "signal": "thumbs", "value": 1, "rater": "ann"}, 201)
     labels = {"labels": [{"id": "a", "human": 1, "judge": 1}, {"id": "b", "human": 0, "judge": 0}]}
     calibrated = await door.post(f"/rubrics/{NAMES['rubrics']}/calibrations", labels, 201)
+    queued = {"run": (await door.get("/runs"))["items"][0]["id"]}
+    queue = await door.post(f"/rubrics/{NAMES['rubrics']}/label-queue", queued, 201)
     made.ids = {
+        "item_id": f"{queue['id']}-0",
         "calibration_id": calibrated["id"],
         "run_id": (await door.get("/runs"))["items"][0]["id"],
         "verdict_id": (await door.get("/gates/verdicts"))["items"][0]["id"],

@@ -97,6 +97,7 @@ DEFAULTS = r"""{
 "Dataset.items": "required",
 "Dataset.schema": null,
 "Dataset.tags": [],
+"DerivedSpec.name": "required",
 "Endpoint.api_key": null,
 "Endpoint.base_url": null,
 "Endpoint.description": "",
