@@ -1,6 +1,6 @@
 """Whom a suite's scorer asks: its rubric, its judges, and who makes its vectors, as the suite pins them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +12,7 @@ from app.registry.kinds.endpoint import Endpoint
 from app.registry.kinds.suite import ScorerSpec
 from app.registry.service import Artifact, Registry, deciding
 from app.runs.budget import BYTES_PER_TOKEN, DEFAULT_ANSWER_TOKENS, most_nano
+from app.runs.spec import Metric
 
 
 class Asked(NamedTuple):
@@ -130,6 +131,11 @@ def self_judged(suite: Artifact, judging: Sequence[Judging | None], tested: Sequ
     if problems:
         raise InvalidContentError("; ".join(problem.detail for problem in problems), problems)
     return warnings
+
+
+def flagged(metrics: Sequence[Metric], warned: Mapping[int, str]) -> list[Metric]:
+    """The metrics, those that were warned about as judged by a model under test."""
+    return [msgspec.structs.replace(metric, self_judged=number in warned) for number, metric in enumerate(metrics)]
 
 
 def _place(endpoint: Endpoint) -> tuple[Any, str]:

@@ -20,7 +20,7 @@ from app.kit.errors import BudgetError, FieldError, InvalidContentError, NotFoun
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
 from app.runs import derived
-from app.runs.asking import Judging, Tested, judging_of, self_judged
+from app.runs.asking import Judging, Tested, flagged, judging_of, self_judged
 from app.runs.budget import most_nano
 from app.runs.schemas import NANO, RunCreate
 from app.runs.scoring import metric_of
@@ -105,7 +105,7 @@ class Planner:
             dataset_digest=dataset.digest,
             repeats=repeats,
             variants=variants,
-            metrics=_flagged(metrics, warned),
+            metrics=flagged(metrics, warned),
             cases=len(items),
             max_cases=asked.max_cases,
             fresh=asked.fresh,
@@ -135,7 +135,7 @@ class Planner:
             Tested(v.id, (await self._registry.by_digest("endpoint", v.endpoint_digest)).content) for v in variants
         ]
         warned = self_judged(suite, judging, tested)
-        return _flagged(await self._metrics(suite, judging, repeats), warned), list(warned.values())
+        return flagged(await self._metrics(suite, judging, repeats), warned), list(warned.values())
 
     async def _metrics(self, suite: Artifact, judging: Sequence[Judging | None], repeats: int) -> list[Metric]:
         scorers = enumerate(zip(suite.content.scorers, judging, strict=True))
@@ -273,10 +273,6 @@ class Planner:
                 "/budget_usd", f"the endpoint {endpoint!r} has no price, so that a budget cannot bound it"
             )
         return False
-
-
-def _flagged(metrics: Sequence[Metric], warned: Mapping[int, str]) -> list[Metric]:
-    return [msgspec.structs.replace(metric, self_judged=number in warned) for number, metric in enumerate(metrics)]
 
 
 def _erased(count: int) -> list[str]:

@@ -26,6 +26,7 @@ class Jury(Rubric, frozen=True):
     """
 
     name = "jury"
+    asks_all = True
 
     combine: Literal["majority", "mean", "median"] = "majority"
     min_jurors: Annotated[int, msgspec.Meta(ge=1)] | None = None
