@@ -208,7 +208,7 @@ def show(out: Output, made: dict[str, Any]) -> None:
         [[label, *counts] for label, counts in zip(table["labels"], table["counts"], strict=True)][:SHOWN],
     )
     for reason, count in made["problems"].items():
-        out.line(f"{count} answers without a verdict: {reason}")
+        out.line(f"of all answers {count} are left out: {reason}")
     for leak in made["leaks"][:SHOWN]:
         out.line(f"leak: example {leak['example'] + 1} of the rubric is {leak['id']} of the {leak['split']} part")
     if (drift := made["drift"]) is not None:
