@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.access.schemas import Caller
+from app.calibration.choosing import can_be_labelled, disagreement, judged, metric_of
 from app.calibration.drawing import FLOOR, draw
 from app.calibration.pairs import Verdicts
 from app.calibration.schemas import HumanLabel, LabelItem, LabelPut, LabelQueue, QueueCreate
@@ -51,10 +52,12 @@ class Queues:
                 raise InvalidContentError.at("/run", error.detail) from error
         if run.row.status not in RESTING:
             raise ConflictError(f"run {asked.run} is at work; draw from it when it rests")
-        judge = _metric(run, known.name, asked)
+        judge = metric_of(run, known.name, asked)
         places: list[tuple[Result, float]] = []
         async for some in results.each(self._sessions, run):
-            places += [(result, _disagreement(result, judge, asked)) for result in some if _labelled(result, asked)]
+            places += [
+                (result, disagreement(result, judge, asked)) for result in some if can_be_labelled(result, asked)
+            ]
         if not places:
             raise InvalidContentError.at("/run", f"run {asked.run} has no answer with a text")
         sizes = [1.0 if asked.by == "random" else FLOOR + size for _, size in places]
@@ -86,7 +89,7 @@ class Queues:
                         variant=result.variant,
                         repeat=result.repeat,
                         probability=probability,
-                        judge=None if score is None else _judged(score.label, score.value),
+                        judge=None if score is None else judged(score.label, score.value),
                     )
                 )
             _note(session, caller, "label_queue.created", queue, {"rubric": known.name, "run": asked.run, **drawn})
@@ -201,55 +204,6 @@ class Queues:
 
 async def _rubric(session: AsyncSession, caller: Caller, name: str) -> Artifact:
     return await Registry(session, caller.project_id, actor=caller.actor).resolve("rubric", name)
-
-
-def _metric(run: Loaded, rubric: str, asked: QueueCreate) -> str | None:
-    """The run's metric by this rubric, whose verdicts go with the answers."""
-    known = {metric.name for metric in run.spec.metrics}
-    for field in ("metric", "against"):
-        if (name := getattr(asked, field)) is not None and name not in known:
-            raise InvalidContentError.at(
-                f"/{field}", f"the run has no metric {name!r}; it has {', '.join(sorted(known))}"
-            )
-    if asked.metric is not None:
-        return asked.metric
-    own = [
-        metric.name
-        for metric in run.spec.metrics
-        if metric.derived is None and str(metric.args.get("rubric", "")).partition("@")[0] == rubric
-    ]
-    if not own and asked.by == "disagreement":
-        raise InvalidContentError.at(
-            "/by", f"the run has no metric by {rubric}; name one in `metric`, or draw at random"
-        )
-    return own[0] if own else None
-
-
-def _labelled(result: Result, asked: QueueCreate) -> bool:
-    """Whether there is something to label."""
-    within = asked.variant is None or result.variant == asked.variant or result.variant.startswith(f"{asked.variant}:")
-    return within and result.answer is not None and bool(result.answer.text)
-
-
-def _disagreement(result: Result, judge: str | None, asked: QueueCreate) -> float:
-    """0 to 1: how divided the judge's votes are, and how far its value is from the other metric's, whichever is more.
-
-    A judge without a verdict could not make up its mind.
-    """
-    score = None if judge is None else result.scores.get(judge)
-    if score is None:
-        return 0.0
-    if score.value is None:
-        return 1.0 if score.status == "unscored" else 0.0
-    agreement = (score.evidence or {}).get("agreement") if isinstance(score.evidence, dict) else None
-    divided = 1 - agreement if isinstance(agreement, int | float) and 0 <= agreement <= 1 else 0.0
-    other = None if asked.against is None else result.scores.get(asked.against)
-    apart = 0.0 if other is None or other.value is None else min(1.0, abs(score.value - other.value))
-    return float(max(divided, apart))
-
-
-def _judged(label: str | None, value: float | None) -> str | None:
-    return None if value is None else label
 
 
 async def _answers(session: AsyncSession, run: Loaded, rows: Sequence[LabelItemRow]) -> list[Result]:

@@ -5,20 +5,12 @@ from typing import NamedTuple
 
 from app.calibration.pairs import Pair, Verdicts
 from app.calibration.schemas import Drift, Figures, Table
-from evaluators.metrics.agreement import (
-    Level,
-    Sampling,
-    Weighting,
-    accuracy,
-    cohen_kappa,
-    corrected_rate,
-    kappa_difference,
-    krippendorff_alpha,
-    rates,
-)
+from evaluators.metrics.agreement import Level, accuracy, corrected_rate, krippendorff_alpha, rates
 from evaluators.metrics.confusion import confusion
 from evaluators.metrics.correlation import Method, correlation
 from evaluators.metrics.estimate import Estimate
+from evaluators.metrics.kappa import Weighting, cohen_kappa, kappa_difference
+from evaluators.metrics.resampling import Sampling
 
 
 class Earlier(NamedTuple):

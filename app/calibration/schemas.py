@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.kit.texts import STORABLE
-from evaluators.metrics.agreement import Level, Weighting
+from evaluators.metrics.agreement import Level
 from evaluators.metrics.estimate import Estimate
+from evaluators.metrics.kappa import Weighting
 
 Split = Literal["train", "dev", "test"]
 Said = str | bool | int | float

@@ -100,16 +100,23 @@ async def of_feedback(
     labels: list[HumanLabel] = []
     for answer_id, ratings in list(by_answer.items())[: asked.limit]:
         human = _verdict(ratings, asked, verdicts)
-        answer = await feedback.inference(session, caller.project_id, answer_id)
+        answer = await _answer(session, caller, feedback, answer_id)
         if human is None:
             problems["raters are divided"] += 1
-        elif answer.output is None:
+        elif answer is None or answer.output is None:
             problems["no text was kept"] += 1
         else:
             labels.append(_label(answer, human))
     if not labels:
         raise InvalidContentError.at("/feedback", f"no answer of {asked.prompt} with its text has such a rating")
     return Found(labels, dict(problems))
+
+
+async def _answer(session: AsyncSession, caller: Caller, feedback: Feedback, answer_id: str) -> InferenceRead | None:
+    try:
+        return await feedback.inference(session, caller.project_id, answer_id)
+    except NotFoundError:  # a rating outlives its answer
+        return None
 
 
 def _verdict(ratings: Sequence[RatingRead], asked: FromFeedback, verdicts: Verdicts) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from app.cli import labelling
 from app.cli.artifacts import split as reference
 from app.cli.command import Session, common
 from app.cli.exits import Exit, UserError
@@ -37,6 +38,30 @@ _MEASURES = ("accuracy", "tpr", "tnr", "kappa", "alpha", "pearson", "spearman", 
 @click.option("--model", help="With --dataset: the recorded answers of this model.")
 @click.option("--feedback", metavar="PROMPT", help="Labels from ratings of a prompt's served answers.")
 @click.option("--signal", default="thumbs", show_default=True, help="With --feedback: which ratings.")
+@click.option("--queue", "run", metavar="RUN", help="Draw answers of this run for people to label; goes with --export.")
+@click.option("--n", type=int, default=50, show_default=True, help="With --queue: how many.")
+@click.option(
+    "--by",
+    type=click.Choice(["random", "disagreement"]),
+    default="random",
+    show_default=True,
+    help="With --queue: all alike, or rather those on which the judge's votes or two metrics disagree.",
+)
+@click.option("--against", metavar="METRIC", help="With --by disagreement: the metric that the judge is compared with.")
+@click.option(
+    "--export",
+    "to_label",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --queue: write the answers to this CSV file, to fill in the column `human`.",
+)
+@click.option(
+    "--import",
+    "labelled",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep the labels of a file that --export wrote, and calibrate by its queue.",
+)
 @click.option("--split", type=click.Choice(["train", "dev", "test"]), help="Figures of this part only.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides the parts and the intervals.")
 @click.option("--threshold", type=float, help="From this score on a label is positive.  [default: 0.5]")
@@ -54,6 +79,12 @@ async def calibrate(
     model: str | None,
     feedback: str | None,
     signal: str,
+    run: str | None,
+    n: int,
+    by: str,
+    against: str | None,
+    to_label: Path | None,
+    labelled: Path | None,
     min_kappa: float | None,
     **options: Any,
 ) -> int:
@@ -62,9 +93,16 @@ async def calibrate(
     Verdicts in the file are taken as the judge's; without any, the judge is asked. Exit code 3 says that the lower bound
     of kappa is below --min-kappa.
     """
-    if sum(source is not None for source in (file, dataset, feedback)) != 1:
-        raise UserError("say where the labels are: --labels FILE, --dataset REF or --feedback PROMPT")
+    if sum(source is not None for source in (file, dataset, feedback, run, labelled)) != 1:
+        raise UserError(
+            "say where the labels are: --labels FILE, --dataset REF, --feedback PROMPT or --import FILE; "
+            "or draw answers to label with --queue RUN"
+        )
     name, ref = reference(rubric)
+    if run is not None:
+        return await _draw(
+            session, name, {"run": run, "n": n, "by": by, "against": against, "seed": options["seed"]}, to_label
+        )
     asked: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if "@" in rubric:
         asked["ref"] = ref
@@ -75,9 +113,12 @@ async def calibrate(
         if click.get_current_context().get_parameter_source("judge_column") is not click.core.ParameterSource.DEFAULT:
             fields["judge"] = judge_column
         asked["dataset"] = {key: value for key, value in fields.items() if value is not None}
-    else:
+    elif feedback is not None:
         asked["feedback"] = {"prompt": feedback, "signal": signal}
     async with session.client() as client:
+        if labelled is not None:
+            asked["queue"], count = await labelling.read(client, name, labelled)
+            session.out.note(f"{count} labels were kept")
         made = await client.calibrations.create(name, asked)
     session.out.data(made)
     show(session.out, made)
@@ -85,6 +126,21 @@ async def calibrate(
     if min_kappa is not None and (kappa["low"] is None or kappa["low"] < min_kappa):
         session.out.note(f"kappa is not shown to be at least {min_kappa:g}: its lower bound is {_number(kappa['low'])}")
         return Exit.INCONCLUSIVE
+    return Exit.PASS
+
+
+async def _draw(session: Session, rubric: str, asked: dict[str, Any], file: Path | None) -> int:
+    """Draws answers of a run, and writes them to a file when there is one."""
+    async with session.client() as client:
+        queue = await client.calibrations.draw(
+            rubric, {key: value for key, value in asked.items() if value is not None}
+        )
+        if file is not None:
+            await labelling.write(client, rubric, queue["id"], file)
+    session.out.data(queue)
+    session.out.line(f"{queue['id']}: {queue['n']} of {queue['of']} answers were drawn by {queue['by']}")
+    if file is not None:
+        session.out.line(f"fill in the column `human` of {file}, then: promptward calibrate {rubric} --import {file}")
     return Exit.PASS
 
 
@@ -152,7 +208,7 @@ def show(out: Output, made: dict[str, Any]) -> None:
         [[label, *counts] for label, counts in zip(table["labels"], table["counts"], strict=True)][:SHOWN],
     )
     for reason, count in made["problems"].items():
-        out.line(f"{count} answers without a verdict: {reason}")
+        out.line(f"of all answers {count} are left out: {reason}")
     for leak in made["leaks"][:SHOWN]:
         out.line(f"leak: example {leak['example'] + 1} of the rubric is {leak['id']} of the {leak['split']} part")
     if (drift := made["drift"]) is not None:

@@ -345,7 +345,7 @@ async def _evidence_side(
     return EvidenceSide(
         run=run.row.id,
         bundle=bundle_of(bundles),
-        pins={"dataset": spec.dataset_digest, **{f"scorer/{m.name}": m.identity for m in spec.metrics}},
+        pins={"dataset": spec.dataset_digest, **{f"scorer/{m.name}": m.pin for m in spec.metrics}},
         planned=total.planned,
         finished=total.cached + total.answered + total.failed + total.errored,
         oldest=oldest,

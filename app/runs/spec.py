@@ -55,6 +55,13 @@ class Metric(msgspec.Struct, frozen=True):
         binary = self.reduce in ("majority", "at_least_k")
         return msgspec.structs.replace(self, direction="maximize", low=0.0, high=1.0, unit=None, binary=binary)
 
+    @property
+    def pin(self) -> str:
+        """What a gate's two sides must have in common: the identity, and how repeats become one number."""
+        if self.reduce == "mean":
+            return self.identity
+        return "sha256:" + _hash(self.identity, self.reduce, str(self.k)).hex()
+
     def applies_to(self, tags: Sequence[str]) -> bool:
         return not self.when or any(tag in self.when for tag in tags)
 

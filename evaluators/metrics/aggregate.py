@@ -1,7 +1,6 @@
 """Many scores of one metric as a few numbers. A score without a value is counted apart and never as 0."""
 
 import math
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -64,8 +63,7 @@ def mean(scores: Iterable[Score]) -> float | None:
 
 
 def median(scores: Iterable[Score]) -> float | None:
-    known = values(scores)
-    return float(statistics.median(known)) if known else None
+    return percentile(scores, 50)
 
 
 def percentile(scores: Iterable[Score], q: float) -> float | None:

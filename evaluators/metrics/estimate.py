@@ -1,7 +1,6 @@
 """What a measure of many cases is: a number between bounds, or no number and the reason; and how bounds are drawn."""
 
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,6 +35,8 @@ def normal_quantile(confidence: float) -> float:
     """The z of a two-sided interval. Raises ValueError for a confidence that is not between 0 and 1."""
     if not 0 < confidence < 1:
         raise ValueError(f"a confidence lies between 0 and 1, not at {confidence}")
+    from statistics import NormalDist
+
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 

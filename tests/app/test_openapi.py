@@ -10,7 +10,15 @@ import pytest
 from app.examples import EXAMPLES, JSON
 from tests.conftest import client_of
 
-BEFORE_OTHERS = {"resume_run", "rescore_run", "evaluate_gate", "backtest_gate", "generate", "chat_completions"}
+BEFORE_OTHERS = {
+    "resume_run",
+    "rescore_run",
+    "evaluate_gate",
+    "backtest_gate",
+    "create_label_queue",
+    "generate",
+    "chat_completions",
+}
 """Examples about ids that only a run or a release gives, or about an endpoint that answers."""
 
 

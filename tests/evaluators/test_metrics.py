@@ -15,20 +15,13 @@ from sklearn import metrics as sklearn
 
 from evaluators.contract import Score
 from evaluators.metrics.aggregate import aggregate, percentile_of
-from evaluators.metrics.agreement import (
-    Sampling,
-    accuracy,
-    cohen_kappa,
-    corrected_rate,
-    kappa_difference,
-    krippendorff_alpha,
-    positional_agreement,
-    rates,
-)
+from evaluators.metrics.agreement import accuracy, corrected_rate, krippendorff_alpha, positional_agreement, rates
 from evaluators.metrics.confusion import confusion
 from evaluators.metrics.correlation import Method, correlation
 from evaluators.metrics.estimate import Estimate, wilson
+from evaluators.metrics.kappa import cohen_kappa, kappa_difference
 from evaluators.metrics.reducers import REDUCERS, pass_at_k, pass_hat_k, reduce, reduce_cases
+from evaluators.metrics.resampling import Sampling
 
 LABELS = st.sampled_from("abcd")
 PAIRS = st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=40)

@@ -1,7 +1,7 @@
 """Calibrations over the API: what is measured, what is refused, what is kept."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ async def refused(project: Project, body: dict[str, Any], name: str = "right") -
     return {"status": answer.status_code, **answer.json()}
 
 
-def recorded(pairs: list[tuple[str, str | None]]) -> list[dict[str, Any]]:
+def recorded(pairs: Sequence[tuple[str, str | None]]) -> list[dict[str, Any]]:
     return [{"id": f"a{n}", "human": human, "judge": judge} for n, (human, judge) in enumerate(pairs)]
 
 
@@ -222,3 +222,23 @@ async def test_gpt_4_as_a_judge_of_open_questions_agrees_as_published(
     assert figures["kappa"]["value"] == pytest.approx(0.6875, abs=5e-5)
     assert figures["confusion"] == {"labels": ["no", "yes"], "counts": [[159, 31], [52, 350]]}
     assert figures["tpr"]["value"] == pytest.approx(350 / 402)
+
+
+async def test_a_faithfulness_judge_goes_together_with_peoples_ratings_as_recorded(
+    sqlite_project: Project, shared_data: Path
+) -> None:
+    await rubric(sqlite_project, "faithful", scale={"low": 0, "high": 1})
+    labels: list[dict[str, Any]] = []
+    for line in (shared_data / "mtrag_rag_responses.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        for model in ("gpt-4o", "llama-3.1-405b-instruct"):
+            output = row["outputs"][model]
+            ratings = [one["faithfulness"] for one in output["human"] if one["faithfulness"] is not None]
+            human = (sum(ratings) / len(ratings) - 1) / 3
+            judge = output["recorded_metrics"]["rl_f"]
+            labels.append({"id": f"{row['id']} {model}", "human": human, "judge": judge})
+    figures = (await calibrated(sqlite_project, labels, "faithful"))["figures"]
+    assert figures["n"] == 156
+    assert figures["pearson"]["value"] == pytest.approx(0.7648, abs=5e-5)
+    assert figures["spearman"]["value"] == pytest.approx(0.7053, abs=5e-5)
+    assert figures["pearson"]["low"] < 0.7648 < figures["pearson"]["high"]

@@ -53,7 +53,10 @@ async def judged(project: Project, count: int = 20) -> dict[str, Any]:
 
     async with endpoint(answer) as model:
         await rubric(project, "good", base_url=model.base_url, instructions="{{ inputs.question }} - good?", votes=3)
-        scorers = [{"use": "rubric", "name": "good", "args": {"rubric": "good"}}, {"use": "length", "name": "words"}]
+        scorers: list[dict[str, Any]] = [
+            {"use": "rubric", "name": "good", "args": {"rubric": "good"}},
+            {"use": "length", "name": "words"},
+        ]
         await project.suite(model, count, scorers=scorers)
         return await project.run()
 

@@ -75,3 +75,45 @@ def test_json_lines_are_read_and_what_cannot_be_is_named(rubric: Run, folder: Pa
     (folder / "labels.csv").write_text("id,human,judge\na,maybe,yes\n")
     unknown = rubric("calibrate", "right", "--labels", "labels.csv")
     assert (unknown.exit_code, "'maybe' is none of the labels" in unknown.stderr) == (2, True)
+
+
+def test_answers_are_drawn_written_for_a_spreadsheet_filled_in_and_calibrated_by(rubric: Run, folder: Path) -> None:
+    (folder / "datasets").mkdir()
+    items = [
+        {
+            "id": f"q{n}",
+            "inputs": {"question": f"{n}?"},
+            "reference": "yes",
+            "recorded": {"m": {"text": "=HYPERLINK(1)" if n == 0 else "yes"}},
+        }
+        for n in range(6)
+    ]
+    (folder / "datasets" / "d.jsonl").write_text("\n".join(json.dumps(item) for item in items))
+    suite = "dataset: d\nendpoints: [recorded]\nscorers: [{use: exact_match, name: exact}, {use: token_f1, name: f1}]\n"
+    (folder / "datasets" / "s.suite.yaml").write_text(suite)
+    prompt = "messages: [{role: user, content: '{{ question }}'}]\nvariables: {question: {type: string}}\n"
+    (folder / "prompts" / "ask.prompt.yaml").write_text(prompt)
+    recorded = PROJECT.replace("endpoints:\n", "endpoints:\n  recorded: {provider: replay, model: m}\n")
+    (folder / "promptward.yaml").write_text(recorded)
+    assert rubric("sync").exit_code == 0
+    ran = rubric("run", "s", "--candidate", "ask", "--json")
+    assert ran.exit_code == 0, ran.stderr
+    run = json.loads(ran.stdout)["id"]
+    drawn = rubric("calibrate", "right", "--queue", run, "--n", "6", "--export", "label.csv")
+    assert drawn.exit_code == 0, drawn.stderr
+    assert "6 of 6 answers were drawn by random" in drawn.stdout
+    with (folder / "label.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["output"] for row in rows if row["case"] == "q0"] == ["'=HYPERLINK(1)"]
+    assert all(row["human"] == "" for row in rows)
+    for row in rows:
+        row["human"] = "no" if row["case"] == "q0" else "Yes"
+    with (folder / "label.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    unreached = rubric("calibrate", "right", "--import", "label.csv")
+    assert unreached.exit_code == 4  # the labels are kept, and the judge of this project cannot be reached
+    assert "6 labels were kept" in unreached.stderr
+    divided = rubric("calibrate", "right", "--queue", run, "--by", "disagreement")
+    assert (divided.exit_code, "the run has no metric by right" in divided.stderr) == (2, True)
