@@ -11,6 +11,8 @@ class IsJSON(Scorer, frozen=True):
     """1 when the whole output is one JSON value as RFC 8259 defines it, else 0.
 
     Neither NaN nor text around the value is accepted, so a fenced code block is not JSON. Range {0, 1}, higher is better.
+
+    Source: RFC 8259.
     """
 
     name = "is_json"

@@ -14,6 +14,8 @@ class Length(Scorer, frozen=True):
     With `min` or `max`: 1 when the length lies within them (both included), else 0; range {0, 1}, higher is better.
     Without: the length itself, unbounded, lower is better. Tokens are what the endpoint reported as
     `completion_tokens`, else counted; where only an estimate is to be had, the explanation says that it is one.
+
+    Source: our own.
     """
 
     name = "length"

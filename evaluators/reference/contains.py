@@ -10,6 +10,8 @@ class Contains(PhraseScorer, frozen=True):
     """1 when the output contains one (`mode: any`) or each (`mode: all`) of the values, else 0.
 
     The values are `values`, or without them the sample's references. Range {0, 1}, higher is better.
+
+    Source: Python's `in`, as promptfoo's `contains` and `contains-any`.
     """
 
     name = "contains"

@@ -10,6 +10,8 @@ class ContainsAll(PhraseScorer, frozen=True):
 
     The values are `values`, or without them the sample's references. An empty output contains none of them. Range {0, 1},
     higher is better. `contains` is satisfied with one of them.
+
+    Source: promptfoo's `contains-all`.
     """
 
     name = "contains_all"

@@ -7,6 +7,8 @@ class EndsWith(PhraseScorer, frozen=True):
     """1 when the output ends with one of the values, else 0.
 
     The values are `values`, or without them the sample's references. Range {0, 1}, higher is better.
+
+    Source: Python's `str.endswith`.
     """
 
     name = "ends_with"

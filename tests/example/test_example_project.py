@@ -15,7 +15,6 @@ from app.kit.errors import DomainError
 from app.registry.kinds import kinds
 from app.settings import Settings
 from evaluators.registry import build
-from evaluators.registry import names as scorer_names
 from tests.example.corpus import CORPUS, LEFT_OUT, ROOT, corpus, encode, pages
 
 NOT_THERE = ["not in the documentation"]
@@ -181,11 +180,6 @@ def test_a_documented_command_exists_with_its_options(words: list[str]) -> None:
         command, rest = found, rest[1:]
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in rest if word.startswith("--")} <= known
-
-
-def test_the_pages_name_every_scorer_that_is_bundled() -> None:
-    page = (ROOT / "docs" / "suites-and-scorers.md").read_text(encoding="utf-8")
-    assert [name for name in scorer_names() if f"`{name}`" not in page] == []
 
 
 def test_the_judge_of_the_judged_suite_can_be_built_from_its_rubric() -> None:
