@@ -104,7 +104,7 @@ CONTESTS = [
     Contest("hamming", {}, "rapidfuzz Hamming", _plain("rapidfuzz.distance.Hamming.normalized_similarity")),
     Contest("bleu", {}, "sacrebleu BLEU", _sacre("sacrebleu.metrics.BLEU", effective_order=True), 5),
     Contest("chrf", {}, "sacrebleu CHRF", _sacre("sacrebleu.metrics.CHRF"), 20),
-    Contest("ter", {}, "sacrebleu TER", _sacre("sacrebleu.metrics.TER"), 500),
+    Contest("ter", {}, "sacrebleu TER", _sacre("sacrebleu.metrics.TER"), 2_500),
     Contest("rouge_1", {}, "rouge_score rouge1", _rouge("rouge1"), 5),
     Contest("rouge_2", {}, "rouge_score rouge2", _rouge("rouge2"), 5),
     Contest("rouge_l", {}, "rouge_score rougeL", _rouge("rougeL"), 50),
