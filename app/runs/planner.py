@@ -96,7 +96,8 @@ class Planner:
             for bundle, variant in zip(bundles, variants, strict=True)
         ]
         known = await self._known([key for variant in keys for case in variant for key in case])
-        asking = [(m, j) for m, j in zip(metrics, judging, strict=True) if j is not None]
+        # Derived metrics stand behind the scorers, and ask nobody.
+        asking = [(m, j) for m, j in zip(metrics, judging, strict=False) if j is not None]
         estimated = self._estimate(asked, bundles, cases, keys, known, asking)
         spec = Spec(
             suite=suite.ref,
