@@ -57,7 +57,9 @@ def _fitting(kind: str | None, needs: str | None, text: str) -> Iterator[ScorerR
 def _read(name: str) -> ScorerRead:
     scorer = describe(name)
     package, *folders = scorer.origin.split(".")
-    family = folders[0] if package == "evaluators" and len(folders) > 1 else package
+    family = package  # of a package that was installed beside this one
+    if package == "evaluators":
+        family = folders[0] if len(folders) > 1 else "combination"
     available = all(importlib.util.find_spec(module) is not None for module in registry.get(name).modules)
     return ScorerRead(**msgspec.structs.asdict(scorer), family=family, available=available)
 
