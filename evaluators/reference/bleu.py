@@ -1,16 +1,17 @@
 """Sentence BLEU."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from evaluators.contract import Sample, Score, ScorerConfigError
-from evaluators.reference import ngrams, promptfoo
+from evaluators.reference import ngram_batches, ngrams, promptfoo
 from evaluators.reference.sacre import SacreScorer, Smooth, Tokenize, Words, bleu_metric
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
 
+_AT_ONCE = 128
 _LONGEST = 1_500_000  # characters of all texts, measured to be about two seconds
 
 
@@ -50,28 +51,57 @@ class Bleu(SacreScorer, frozen=True):
         if self.profile == "promptfoo":
             return [self.judged(sample, promptfoo.bleu) for sample in samples]
         split = Words().tokens if self.tokenize == "13a" else self._split
+        scores: list[Score] = []
+        for start in range(0, len(samples), _AT_ONCE):
+            scores += self._several(samples[start : start + _AT_ONCE], split)
+        return scores
 
-        def evaluate(output: str, references: Sequence[str]) -> float:
+    def _several(self, samples: Sequence[Sample], split: Callable[[str], list[str]]) -> list[Score]:
+        refused: dict[int, Score] = {}
+        tokens: list[tuple[list[str], list[list[str]]]] = []
+        for number, sample in enumerate(samples):
+            output, references = sample.output, self.references(sample)
+            if (score := self.refused(output, references)) is not None:
+                refused[number] = score
+                output, references = "", [""]
             if self.lowercase:
                 output, references = output.lower(), [each.lower() for each in references]
-            found, expected, order = split(output), [split(each) for each in references], self.max_ngram_order
-            matches = ngrams.matches(found, expected, order)
-            if not matches[0]:
-                return 0.0
-            nearest = min((abs(len(each) - len(found)), len(each)) for each in expected)[1]
-            score = self._metric.compute_bleu(
-                matches,
-                ngrams.totals(len(found), order),
-                len(found),
-                nearest,
-                self.smooth_method,
-                self.smooth_value,
-                self.effective_order,
-                order,
-            )
-            return score.score / 100
+            tokens.append((split(output), [split(each) for each in references]))
+        together = self._together(tokens)
+        return [
+            refused.get(number) or self.valued(self._bleu(found, expected, together.get(number)), len(expected))
+            for number, (found, expected) in enumerate(tokens)
+        ]
 
-        return [self.judged(sample, evaluate) for sample in samples]
+    def _together(self, tokens: Sequence[tuple[list[str], list[list[str]]]]) -> dict[int, list[int]]:
+        """The shared n-grams of those samples that can be counted together, by number."""
+        if self.max_ngram_order != ngram_batches.ORDER or len(tokens) < 2:
+            return {}
+        short = {
+            number: (found, expected[0])
+            for number, (found, expected) in enumerate(tokens)
+            if len(expected) == 1 and len(found) + len(expected[0]) <= ngram_batches.MAX_WORDS
+        }
+        return dict(zip(short, ngram_batches.matches(list(short.values())), strict=True))
+
+    def _bleu(self, found: list[str], expected: list[list[str]], matches: list[int] | None) -> float:
+        order = self.max_ngram_order
+        if matches is None:
+            matches = ngrams.matches(found, expected, order)
+        if not matches[0]:
+            return 0.0
+        nearest = min((abs(len(each) - len(found)), len(each)) for each in expected)[1]
+        score = self._metric.compute_bleu(
+            matches,
+            ngrams.totals(len(found), order),
+            len(found),
+            nearest,
+            self.smooth_method,
+            self.smooth_value,
+            self.effective_order,
+            order,
+        )
+        return score.score / 100
 
     def _split(self, text: str) -> list[str]:
         tokens: str = self._metric.tokenizer(text.rstrip())

@@ -42,16 +42,26 @@ class SacreScorer(Scorer, frozen=True):
     def measure_batch(self, samples: Sequence[Sample]) -> list[Score]:
         return [self.judged(sample, self.evaluate) for sample in samples]
 
+    @staticmethod
+    def references(sample: Sample) -> list[str]:
+        """The texts that the output is compared with, all at once."""
+        return [sample.reference] if isinstance(sample.reference, str) else texts(sample.references)
+
     def judged(self, sample: Sample, evaluate: Callable[[str, Sequence[str]], float]) -> Score:
         """The score of one sample by `evaluate`, which has the signature of the method of that name."""
-        references = [sample.reference] if isinstance(sample.reference, str) else texts(sample.references)
-        sizes = self.too_long(sample.output, references)
-        if sizes is not None:
-            return Score.error(f"{self.name} would take too long on texts of {sizes}")
-        value = evaluate(sample.output, references)
+        references = self.references(sample)
+        refused = self.refused(sample.output, references)
+        return refused or self.valued(evaluate(sample.output, references), len(references))
+
+    def refused(self, output: str, references: Sequence[str]) -> Score | None:
+        """The error that too long texts get."""
+        sizes = self.too_long(output, references)
+        return None if sizes is None else Score.error(f"{self.name} would take too long on texts of {sizes}")
+
+    def valued(self, value: float, references: int) -> Score:
         if self._range.high is not None:
             value = min(value, self._range.high)  # a sum of logarithms may end a rounding above 1
-        explanation = f"compared with {len(references)} references at once" if len(references) > 1 else COMPARED
+        explanation = f"compared with {references} references at once" if references > 1 else COMPARED
         return self.scored(value, explanation)
 
 
