@@ -143,6 +143,12 @@ class JudgeScorer(Scorer, frozen=True):
             cached=bill.calls > 0 and bill.calls == bill.cached,
         )
 
+    @classmethod
+    def agreement(cls, scores: Sequence[Score]) -> dict[str, float]:  # noqa: ARG003 - for those that override it
+        """How far those who were asked agree over many scores of this scorer, by the measure's name; empty where one judge
+        is asked once."""
+        return {}
+
     async def judge(self, sample: Sample, models: Models, sample_index: int) -> Score:
         """Judge a sample that has all that the scorer requires. Written by each judge scorer."""
         raise NotImplementedError(f"scorer {self.name} does not define judge()")

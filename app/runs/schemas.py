@@ -86,7 +86,8 @@ class MetricSummary(msgspec.Struct, frozen=True):
 
     `mean` is over cases (their repeats are made one number first, by the metric's `reduce`), `low` and `high` are one-sided
     plus-one bounds at confidence 0.95, or Student's t bounds for measures without a range. `pass_rate` is over the answers
-    that say whether they passed; `median`, `p90` and `p95` are over the answers, for measures without a range.
+    that say whether they passed; `median`, `p90` and `p95` are over the answers, for measures without a range. `agreement` is
+    that of those who judged: `krippendorff_alpha` of a jury, `positional_agreement` of pairs in both orders.
     """
 
     n: int
@@ -100,6 +101,7 @@ class MetricSummary(msgspec.Struct, frozen=True):
     median: float | None = None
     p90: float | None = None
     p95: float | None = None
+    agreement: dict[str, float] = {}
 
 
 class VariantRead(msgspec.Struct, frozen=True):

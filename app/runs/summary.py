@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -14,7 +14,8 @@ from app.kit.db import core
 from app.runs.derived import one_per_case
 from app.runs.schemas import MetricSummary
 from app.runs.spec import Case, Metric, Spec
-from app.runs.tables import RunRow, RunScoreRow, RunVariantRow
+from app.runs.tables import RunRow, RunScoreRow, RunVariantRow, ScoreRow
+from evaluators.contract import Score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +60,42 @@ async def summaries(
         found.append({})
         for metric_no, metric in enumerate(spec.metrics):
             scores = await grid(session, project_id, run_id, variant_no, metric_no, len(cases), spec.repeats)
-            found[-1][metric.name] = await asyncio.to_thread(summary_of, metric, *scores, clusters)
+            read = await asyncio.to_thread(summary_of, metric, *scores, clusters)
+            agreed = await _agreement(session, project_id, run_id, variant_no, metric_no, metric)
+            found[-1][metric.name] = msgspec.structs.replace(read, agreement=agreed)
     return found
+
+
+async def _agreement(
+    session: AsyncSession, project_id: str, run_id: str, variant_no: int, metric_no: int, metric: Metric
+) -> dict[str, float]:
+    """How far the judges of a metric agree with each other, or one with itself."""
+    from evaluators.judging import JudgeScorer
+    from evaluators.registry import scorers
+
+    scorer = scorers().get(metric.use) if metric.judged and metric.derived is None else None
+    if scorer is None or not issubclass(scorer, JudgeScorer) or "agreement" not in vars(scorer):
+        return {}
+    query = (
+        select(col(ScoreRow.value), col(ScoreRow.status), col(ScoreRow.explanation), col(ScoreRow.evidence))
+        .join(
+            RunScoreRow,
+            and_(
+                col(RunScoreRow.project_id) == col(ScoreRow.project_id), col(RunScoreRow.score_key) == col(ScoreRow.key)
+            ),
+        )
+        .where(
+            col(RunScoreRow.project_id) == project_id,
+            col(RunScoreRow.run_id) == run_id,
+            col(RunScoreRow.variant_no) == variant_no,
+            col(RunScoreRow.metric_no) == metric_no,
+        )
+    )
+    scores = [
+        Score(value=value, status=status, explanation=explanation, evidence=evidence)
+        for value, status, explanation, evidence in (await session.execute(query)).all()
+    ]
+    return await asyncio.to_thread(scorer.agreement, scores)
 
 
 async def keep(

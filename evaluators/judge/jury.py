@@ -20,8 +20,8 @@ class Jury(Rubric, frozen=True):
     mean of the tied labels' scores, without a label, when there is no single one; `mean` and `median` are those of the
     jurors' values. `agreement` in the evidence is the share of the jurors that gave the most frequent label. A juror that
     fails is named in the evidence; with fewer than `min_jurors` verdicts (default: all) there is no value: error when one
-    could not be reached, else unscored. Fewer than two judges: error. Range [0, 1], higher is better. Krippendorff's alpha
-    over many items is a metric of the run; `ratings` gives it the numbers.
+    could not be reached, else unscored. Fewer than two judges: error. Range [0, 1], higher is better. A run
+    shows Krippendorff's alpha over all its items.
     Source: Verga et al. 2024, Replacing Judges with Juries (arXiv 2404.18796).
     """
 
@@ -30,6 +30,15 @@ class Jury(Rubric, frozen=True):
 
     combine: Literal["majority", "mean", "median"] = "majority"
     min_jurors: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    @classmethod
+    def agreement(cls, scores: Sequence[Score]) -> dict[str, float]:
+        """Krippendorff's alpha of the jurors' values, which lie on an interval scale."""
+        from evaluators.metrics.agreement import krippendorff_alpha
+        from evaluators.metrics.resampling import Sampling
+
+        alpha = krippendorff_alpha(ratings(scores)[1], level="interval", sampling=Sampling(resamples=0)).value
+        return {} if alpha is None else {"krippendorff_alpha": alpha}
 
     async def judge(self, sample: Sample, models: Models, sample_index: int) -> Score:
         jurors = models.judges

@@ -42,6 +42,11 @@ class Pairwise(Comparing, frozen=True):
     ties: bool = True
     votes: Annotated[int, msgspec.Meta(ge=1, le=25)] = 1
 
+    @classmethod
+    def agreement(cls, scores: Sequence[Score]) -> dict[str, float]:
+        found = positional_agreement(scores)
+        return {} if found is None else {"positional_agreement": found}
+
     @property
     def compares_with(self) -> str:
         return self.against

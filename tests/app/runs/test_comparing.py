@@ -5,9 +5,9 @@ import math
 from collections.abc import AsyncIterator
 from typing import Any
 
+import krippendorff
 import pytest
 
-from evaluators.registry import names
 from tests.app.llm.canned import completion, http
 from tests.app.runs.conftest import Model, Project, cells, small, variant
 from tests.app.runs.endpoint import Body, Endpoint, endpoint, unauthorised
@@ -39,15 +39,6 @@ async def two(project: Project, asked: Endpoint, judge: Endpoint, scorer: dict[s
     await project.suite(asked, 4, scorers=[{"use": "contains"}, scorer])
 
 
-needs_pairwise = pytest.mark.skipif("pairwise" not in names(), reason="the scorer pairwise is not installed")
-needs_jury = pytest.mark.skipif("jury" not in names(), reason="the scorer jury is not installed")
-needs_g_eval = pytest.mark.skipif("g_eval" not in names(), reason="the scorer g_eval is not installed")
-needs_vectors = pytest.mark.skipif(
-    "embedding_similarity" not in names(), reason="the scorer embedding_similarity is not installed"
-)
-
-
-@needs_pairwise
 async def test_answers_of_all_variants_are_compared_once_every_one_is_there(
     project: Project, asked: Endpoint, judge: Endpoint
 ) -> None:
@@ -55,13 +46,13 @@ async def test_answers_of_all_variants_are_compared_once_every_one_is_there(
     run = await project.run(candidates=TWO, repeats=2)
     assert [variant(run, f"c{n}:model")["metrics"]["better"]["mean"] for n in (1, 2)] == [0.0, 1.0]
     assert cells(run) == {"answered": 16}
+    assert variant(run, "c1:model")["metrics"]["better"]["agreement"] == {"positional_agreement": 1.0}
     calls = judge.calls
     again = await project.run(candidates=TWO, repeats=2)
     assert (judge.calls, cells(again)) == (calls, {"cached": 16})
     assert again["variants"][1]["metrics"] == run["variants"][1]["metrics"]
 
 
-@needs_pairwise
 async def test_what_lacks_an_answer_to_compare_with_is_missing_until_the_run_is_resumed(
     sqlite_project: Project, asked: Endpoint, judge: Endpoint
 ) -> None:
@@ -80,7 +71,6 @@ async def test_what_lacks_an_answer_to_compare_with_is_missing_until_the_run_is_
     assert [variant(resumed, f"c{n}:model")["metrics"]["better"]["n"] for n in (1, 2)] == [4, 4]
 
 
-@needs_pairwise
 async def test_a_run_that_is_stopped_while_it_compares_is_continued(
     sqlite_project: Project, asked: Endpoint, judge: Endpoint
 ) -> None:
@@ -97,7 +87,6 @@ async def test_a_run_that_is_stopped_while_it_compares_is_continued(
     assert variant(done, "c2:model")["metrics"]["better"]["mean"] == 1.0
 
 
-@needs_pairwise
 async def test_with_nobody_to_compare_with_there_is_no_score(
     sqlite_project: Project, asked: Endpoint, judge: Endpoint
 ) -> None:
@@ -107,7 +96,6 @@ async def test_with_nobody_to_compare_with_there_is_no_score(
     assert judge.calls == 0
 
 
-@needs_jury
 async def test_every_juror_is_asked_and_named(sqlite_project: Project, asked: Endpoint, judge: Endpoint) -> None:
     def split(body: Body) -> bytes:
         return http(200, completion(json.dumps({"reason": "so", "verdict": "yes" if body["model"] == "j" else "no"})))
@@ -119,11 +107,13 @@ async def test_every_juror_is_asked_and_named(sqlite_project: Project, asked: En
     score = (await sqlite_project.results(run["id"]))[0]["scores"]["better"]
     assert (score["value"], judge.calls) == (0.5, 8)
     assert score["evidence"]["jurors"].keys() == {"judge", "second"}
+    alpha = krippendorff.alpha([[1.0] * 4, [0.0] * 4], level_of_measurement="interval")
+    agreement = run["variants"][0]["metrics"]["better"]["agreement"]
+    assert agreement == {"krippendorff_alpha": pytest.approx(alpha)}
     used = await sqlite_project.get("/api/v1/endpoints/second/versions/1/dependents")
     assert run["id"] in str(used)
 
 
-@needs_jury
 @pytest.mark.parametrize("whom", [{"endpoint": "judge"}, {"endpoints": ["judge"]}, {}])
 async def test_a_jury_of_one_is_refused(
     sqlite_project: Project, asked: Endpoint, judge: Endpoint, whom: dict[str, Any]
@@ -136,7 +126,6 @@ async def test_a_jury_of_one_is_refused(
     assert "two or more" in answer.json()["detail"]
 
 
-@needs_g_eval
 @pytest.mark.parametrize("gives", [True, False])
 async def test_a_judge_s_logprobs_are_asked_for_kept_and_done_without_where_a_model_refuses_them(
     project: Project, asked: Endpoint, judge: Endpoint, gives: bool
@@ -167,7 +156,6 @@ async def test_a_judge_s_logprobs_are_asked_for_kept_and_done_without_where_a_mo
     assert (known[0]["value"], known[0]["passed"]) == (score["value"], gives)
 
 
-@needs_vectors
 async def test_vectors_come_from_the_endpoint_that_the_suite_names_and_are_made_once(
     project: Project, model: Model
 ) -> None:
@@ -193,7 +181,6 @@ async def test_vectors_come_from_the_endpoint_that_the_suite_names_and_are_made_
     assert {r["scores"]["alike"]["cached"] for r in await project.results(again["id"])} == {True}
 
 
-@needs_vectors
 async def test_a_scorer_of_vectors_without_an_endpoint_is_refused(sqlite_project: Project, model: Model) -> None:
     await small(sqlite_project, model)
     content = {"dataset": "questions", "endpoints": ["e1"], "scorers": [{"use": "embedding_similarity"}]}
