@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from litestar import Litestar, get
 from litestar.datastructures import State
@@ -279,12 +279,35 @@ def _own_scorers(settings: Settings) -> OwnScorers:
     return OwnScorers(settings.project)
 
 
+_idle: list[KeepEncodedSlash] = []
+
+
+@asynccontextmanager
+async def started(settings: Settings, **options: Any) -> AsyncIterator[KeepEncodedSlash]:
+    """The application with its lifespan running in this loop; `options` are those of `create_app`.
+
+    The routes are the same each time and take half a second to make: an application whose lifespan is over is taken up by the
+    next one in this process, with a state of its own.
+    """
+    if _idle:
+        app = _idle.pop()
+        app.litestar.state.update(new_state(settings, **options).dict())
+    else:
+        app = create_app(settings, **options)
+    try:
+        async with app.litestar.lifespan():
+            yield app
+    finally:
+        for name in list(app.litestar.state.dict()):
+            del app.litestar.state[name]
+    _idle.append(app)
+
+
 @asynccontextmanager
 async def embedded(settings: Settings) -> AsyncIterator[Embedded]:
     """The service inside this process, for commands that find none running. Holds the home as long as it lives."""
     with home.locked(settings.home):
-        app = create_app(settings, own=_own_scorers(settings))
-        async with app.litestar.lifespan():
+        async with started(settings, own=_own_scorers(settings)) as app:
             yield Embedded(app, app.litestar.state.local_token)
 
 

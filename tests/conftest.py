@@ -12,9 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from app import main
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.db import make_engine
-from app.main import create_app, new_state
 from app.migrations import runner
 from app.settings import Settings
 
@@ -165,25 +165,9 @@ def settings_for(home: Path, database_url: str, **environ: str) -> Settings:
 
 @asynccontextmanager
 async def started(settings: Settings, **options: Any) -> AsyncIterator[KeepEncodedSlash]:
-    """The application with its lifespan running, in this loop.
-
-    Routes are the same in every test and take a tenth of a second to make, so that an application that a test is done with is
-    given to the next one, with a new state.
-    """
-    if _IDLE:
-        app = _IDLE.pop()
-        state = new_state(settings, local_token=TOKEN, **options)
-        app.litestar.state.update(state.dict())
-    else:
-        app = create_app(settings, local_token=TOKEN, **options)
-    async with app.litestar.lifespan():
+    """The application with its lifespan running, in this loop, opened by TOKEN."""
+    async with main.started(settings, local_token=TOKEN, **options) as app:
         yield app
-    for name in list(app.litestar.state.dict()):
-        del app.litestar.state[name]
-    _IDLE.append(app)
-
-
-_IDLE: list[KeepEncodedSlash] = []
 
 
 def client_of(app: KeepEncodedSlash, token: str | None = TOKEN) -> httpx2.AsyncClient:
