@@ -124,7 +124,11 @@ def read(labels: Sequence[HumanLabel], verdicts: Verdicts, seed: int, pointer: s
             problems.append(FieldError(at, str(error)))
             continue
         if name in seen:
-            problems.append(FieldError(at, f"{name!r} is labelled by {pointer}/{seen[name]} already; give one label"))
+            named = (
+                repr(name) if label.id is not None or label.case is not None else "the same answer to the same inputs"
+            )
+            way = "give one label" if label.id is not None else "give one label, or each its own `id`"
+            problems.append(FieldError(at, f"{named} is labelled by {pointer}/{seen[name]} already; {way}"))
             continue
         seen[name] = i
         said: list[str | None] = []

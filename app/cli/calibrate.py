@@ -211,7 +211,7 @@ def show(out: Output, made: dict[str, Any]) -> None:
         out.line(f"of all answers {count} are left out: {reason}")
     for leak in made["leaks"][:SHOWN]:
         out.line(f"leak: example {leak['example'] + 1} of the rubric is {leak['id']} of the {leak['split']} part")
-    if (drift := made["drift"]) is not None:
+    if (drift := made["drift"]) is not None and drift["common"]:
         changed = " and ".join(drift["changed"]) or "nothing"
         difference = drift["difference"]
         out.line(

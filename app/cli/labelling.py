@@ -51,9 +51,11 @@ async def read(client: AsyncClient, rubric: str, file: Path) -> tuple[str, int]:
     labelled = [
         (row["item"].strip(), row["human"].strip().removeprefix("'")) for row in rows if (row["human"] or "").strip()
     ]
+    if not labelled:
+        raise UserError(f"{file} has no label yet: fill in its column `human`, then import it again")
     queues = {item.rpartition("-")[0] for item, _ in labelled}
     if len(queues) != 1:
-        raise UserError(f"{file} holds labels of {len(queues)} queues; it must be one")
+        raise UserError(f"{file} holds labels of {len(queues)} queues; import each queue from a file of its own")
     for item, human in labelled:
         await client.calibrations.label(rubric, item, human)
     return queues.pop(), len(labelled)

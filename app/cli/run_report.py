@@ -1,5 +1,6 @@
 """A finished run as tables: what each variant scored, and how each candidate stands against the baseline."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
@@ -52,6 +53,11 @@ async def show(out: Output, client: AsyncClient, run: Run) -> None:
     if run["errors"]:
         kinds = ", ".join(f"{count} x {kind}" for kind, count in run["errors"].items())
         out.note(f"errored cells ({kinds}) have no score; see: promptward results {run['id']} --status errored")
+    elif missing := _missing(run):  # a cell without an answer lacks every score, which is said already
+        counted = ", ".join(f"{count} x {name}" for name, count in missing.items())
+        out.note(
+            f"scores are missing ({counted}): a judge or a scorer failed; see: promptward results {run['id']} --json"
+        )
 
 
 PAIRED_COLUMNS = ["metric", ">n", ">baseline", ">candidate", ">difference", ">low", ">high", ">p worse", ">p McNemar"]
@@ -77,6 +83,14 @@ def told(cells: Cells | Mapping[str, int]) -> str:
     planned = counts.pop("planned")
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     return f"{planned} cells" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _missing(run: Run) -> dict[str, int]:
+    """How many cases lack each metric, over all variants; without those that none lacks."""
+    counts: Counter[str] = Counter()
+    for variant in run["variants"]:
+        counts.update({name: metric["missing"] for name, metric in variant["metrics"].items() if metric["missing"]})
+    return dict(counts)
 
 
 def _metrics(out: Output, run: Run) -> None:

@@ -30,6 +30,12 @@ def serve(host: str | None, port: int | None, as_json: bool, debug: bool) -> int
         settings, host=settings.host if host is None else host, port=settings.port if port is None else port
     )
     from app import main
+    from evaluators.registry import RegistryError, scorers
+
+    try:
+        scorers()  # a broken package stops the start; found later, it would fail the request that names a scorer
+    except RegistryError as error:
+        raise UserError(str(error)) from error
 
     answering = False
 

@@ -77,6 +77,25 @@ def test_json_lines_are_read_and_what_cannot_be_is_named(rubric: Run, folder: Pa
     assert (unknown.exit_code, "'maybe' is none of the labels" in unknown.stderr) == (2, True)
 
 
+def test_one_answer_given_twice_is_refused_with_the_way_out(rubric: Run, folder: Path) -> None:
+    (folder / "labels.csv").write_text("output,human,judge\nParis,yes,yes\nParis,no,yes\n")
+    twice = rubric("calibrate", "right", "--labels", "labels.csv")
+    assert twice.exit_code == 2
+    assert "the same answer to the same inputs is labelled by /labels/0 already" in twice.stderr
+    assert "or each its own `id`" in twice.stderr
+
+
+def test_nothing_is_said_of_drift_when_no_answer_is_common_with_the_last_time(rubric: Run, folder: Path) -> None:
+    for name in ("a", "b"):
+        rows = [{"id": f"{name}{n}", "human": n % 2 == 0, "judge": n % 3 == 0} for n in range(12)]
+        (folder / f"{name}.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    arguments = ["calibrate", "right", "--labels"]
+    first, other, again = (rubric(*arguments, f"{name}.jsonl") for name in ("a", "b", "b"))
+    assert (first.exit_code, other.exit_code, again.exit_code) == (0, 0, 0), other.stderr
+    assert "common answers" not in other.stdout
+    assert "on 12 common answers" in again.stdout
+
+
 def test_answers_are_drawn_written_for_a_spreadsheet_filled_in_and_calibrated_by(rubric: Run, folder: Path) -> None:
     (folder / "datasets").mkdir()
     items = [
@@ -106,6 +125,8 @@ def test_answers_are_drawn_written_for_a_spreadsheet_filled_in_and_calibrated_by
         rows = list(csv.DictReader(file))
     assert [row["output"] for row in rows if row["case"] == "q0"] == ["'=HYPERLINK(1)"]
     assert all(row["human"] == "" for row in rows)
+    unfilled = rubric("calibrate", "right", "--import", "label.csv")
+    assert (unfilled.exit_code, "fill in its column `human`" in unfilled.stderr) == (2, True)
     for row in rows:
         row["human"] = "no" if row["case"] == "q0" else "Yes"
     with (folder / "label.csv").open("w", newline="") as file:

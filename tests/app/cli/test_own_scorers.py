@@ -38,3 +38,12 @@ def test_a_file_is_run_as_a_scorer_only_when_that_is_allowed(
     assert cli(*RUN).exit_code == 0
     monkeypatch.setenv("PROMPTWARD_ALLOW_CODE", "yes")
     assert "use 1 to run the project's own scorers" in cli(*RUN).stderr
+
+
+def test_scores_that_a_broken_scorer_left_missing_are_counted_with_the_way_to_the_reason(
+    cli: Run, with_tone: Path
+) -> None:
+    (with_tone / "scorers" / "tone.py").write_text("def score(sample):\n    return 1 / 0\n")
+    ran = cli("run", "shop", "--candidate", FILE, "--allow-code")
+    assert ran.exit_code == 0, ran.stderr
+    assert "x calm): a judge or a scorer failed; see: promptward results run_" in ran.stderr

@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -12,7 +15,7 @@ from app.cli.exits import Exit, UserError, exit_code, report
 from app.cli.main import COMMANDS, program
 from app.cli.output import Output
 from tests.app.cli.conftest import Run
-from tests.served import command, stop
+from tests.served import command, environment, stop
 
 HAND_MADE_JSON = ("check",)
 """Their --json names a file."""
@@ -197,3 +200,24 @@ def test_an_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
         _, errors = stop(process, signal.SIGINT)
     assert process.returncode == 130
     assert errors.strip() == "interrupted"
+
+
+def test_a_scorer_package_that_cannot_be_loaded_stops_the_start_by_name(tmp_path: Path) -> None:
+    package = tmp_path / "packages" / "acme-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[promptward.scorers]\nacme = acme_scorers\n")
+    (package.parent / "acme_scorers.py").write_text("import nowhere_to_be_found\n")
+    path = os.pathsep.join([str(package.parent), *(place for place in sys.path if place)])
+    ended = subprocess.run(
+        [sys.executable, "-m", "app.cli.main", "serve", "--port", "0"],
+        cwd=tmp_path,
+        env={**environment(), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "promptward.scorers:acme = acme_scorers cannot be loaded" in ended.stderr
+    assert "fix or uninstall its package" in ended.stderr
