@@ -421,7 +421,7 @@ def test_toxicity_is_the_severity_of_the_worst(text: str, value: float) -> None:
     assert scored("toxicity", text).value == value
 
 
-ALLOWED = {"hosts": ["good.com", "*.good.com", "bücher.de"]}
+ALLOWED = {"hosts": ["good.com", "*.good.com", "bücher.de", "gross.de"]}
 
 
 @pytest.mark.parametrize(
@@ -439,6 +439,9 @@ ALLOWED = {"hosts": ["good.com", "*.good.com", "bücher.de"]}
         "console.log(x) //comment foo//bar",
         "mailto:a@good.com",
         "[https://good.com](https://good.com)",
+        "_https://good.com_ __www.good.com__ _a.good.com_",
+        "my_module.name self._private.name a__b.name user_data:x",
+        "[a](https://good.com/a\\_b)",
     ],
 )
 def test_addresses_on_the_list_pass(output: str) -> None:
@@ -476,6 +479,16 @@ def test_addresses_on_the_list_pass(output: str) -> None:
         "https://[::1]/",
         "url(https://evil.com/a.png)",
         "mailto:a@evil.com",
+        "_https://evil.com_",
+        "__www.evil.com__",
+        "[a](javascript\\:alert(1))",
+        "[a](https\\://evil.com)",
+        "[a](https://good.com\\.evil.com)",
+        "[a]: https\\://evil.com",
+        "https://gro\u00df.de",
+        '<img srcset="//good.com/a 2x,//evil.com/b 1x">',
+        '<meta http-equiv="refresh" content="0;url=//evil.com">',
+        '@import "//evil.com/x.css"',
         "ftp://good.com",
         "file:///etc/passwd",
     ],
