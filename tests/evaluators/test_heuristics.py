@@ -39,6 +39,9 @@ def scored(use: str, output: str, args: dict[str, Any] | None = None, **fields: 
         ("canary", {"strings": ["a-b"]}, "/args/strings/0"),
         ("prompt_leakage", {"min_words": 1}, "/args/min_words"),
         ("readability", {"min": -20}, "/args/min"),
+        ("readability", {"max": float("inf")}, "/args/max"),
+        ("readability", {"min": float("nan")}, "/args/min"),
+        ("profanity", {"builtin": False, "words": ["Darn"], "allow": ["darn"]}, "/args/allow"),
         ("readability", {"min": 9, "max": 5}, "/args/min"),
         ("repetition", {"n": 0}, "/args/n"),
         ("profanity", {"builtin": False}, "/args/words"),
@@ -249,6 +252,12 @@ SECRET = "ZEBRA-4711"
 def test_a_canary_is_found_in_every_disguise(output: str) -> None:
     assert scored("canary", output, {"strings": [SECRET]}).value == 0
     assert scored("canary", output, {"field": "canary"}, metadata={"canary": [SECRET]}).passed is False
+
+
+@pytest.mark.parametrize("decoy", [("00 " * 8 + ". ") * 2100, "internationalise. " * 2100])
+def test_a_canary_is_found_behind_thousands_of_other_encodings(decoy: str) -> None:
+    hidden = SECRET.encode().hex() if decoy[0] == "0" else base64.b64encode(SECRET.swapcase().title().encode()).decode()
+    assert scored("canary", decoy + hidden, {"strings": [SECRET]}).value == 0
 
 
 @pytest.mark.parametrize("output", ["", "a zebra with 4 stripes", "4711", "ZEBRA-4712"])
