@@ -531,6 +531,12 @@ def test_the_endpoint_s_count_of_tokens_goes_before_our_own() -> None:
     assert (score.value, score.explanation) == (0, "101 tokens (reported by the endpoint), more than 100")
 
 
+@pytest.mark.parametrize("reported", [0, -5, True, 2.5, "3", None])
+def test_a_count_that_cannot_be_is_not_taken_for_the_output_s_length(reported: Any) -> None:
+    score = scored("length", "x" * 400, {"max": 10}, usage={"completion_tokens": reported})
+    assert (score.value, score.evidence) == (0, {"length": 100}), score.explanation
+
+
 HEURISTICS: dict[str, dict[str, Any]] = {
     "canary": {"strings": [SECRET]},
     "language": {"expected": "en"},
