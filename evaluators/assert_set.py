@@ -61,6 +61,8 @@ class AssertSet(Scorer, frozen=True):
                 raise ScorerConfigError(message, f"{pointer}/args/threshold")
             if isinstance(scorer, AssertSet) and any(isinstance(each, AssertSet) for each in scorer.built):
                 raise ScorerConfigError("a set within a set holds no further sets", f"{pointer}/args/assert")
+        if not math.isfinite(sum(part.weight for part in self.parts)):
+            raise ScorerConfigError("the weights are too large to be added", "/args/assert")
         if not any(part.weight for part in self.parts):
             raise ScorerConfigError("every part has the weight 0, so that nothing counts", "/args/assert")
 

@@ -263,17 +263,18 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknow
 
     def score(self, sample: Sample) -> Score:
         """Score one sample. A defect in the scorer becomes a score with status `error`, never a value."""
-        reason = self.lacking(sample)
-        if reason is not None:
-            return self._named(Score.skipped(reason))
         try:
-            return self._named(self.measure(sample))
+            reason = self.lacking(sample)
+            return self._named(self.measure(sample) if reason is None else Score.skipped(reason))
         except Exception as exc:  # noqa: BLE001 - it becomes a score that says so
             return self._defect(exc)
 
     def score_batch(self, samples: Sequence[Sample]) -> list[Score]:
         """Score many samples, in order; the same scores as one by one."""
-        reasons = [self.lacking(sample) for sample in samples]
+        try:
+            reasons = [self.lacking(sample) for sample in samples]
+        except Exception:  # noqa: BLE001 - as below
+            return [self.score(sample) for sample in samples]
         present = [sample for sample, reason in zip(samples, reasons, strict=True) if reason is None]
         try:
             measured = [score if score.name else self._named(score) for score in self.measure_batch(present)]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 from evaluators.folding import squeeze, visible
 
-_MOST_RUNS = 2000
 # A run may be broken by line ends, as encoders write it; its last line need not be full.
 _BASE64 = r"(?:[A-Za-z0-9+/_\-]{8,}\s{0,2})+={0,2}"
 _HEX = r"(?:(?:\\x|0x|%)?[0-9A-Fa-f]{2}[ ,:;\-]{0,2}){8,}"
@@ -78,9 +77,7 @@ class Haystack:
 
 def _decoded(pattern: str, decode: Callable[[str], bytes], text: str) -> str:
     parts: list[str] = []
-    for i, match in enumerate(re.finditer(pattern, text)):
-        if i >= _MOST_RUNS:
-            break
+    for match in re.finditer(pattern, text):
         run = match[0].strip()
         # White space may break lines of one encoding, or part it from words beside it.
         for each in dict.fromkeys((run, *run.split())):

@@ -122,11 +122,11 @@ class JudgeScorer(Scorer, frozen=True):
 
     async def score_with(self, sample: Sample, models: Models | Judge, sample_index: int = 0) -> Score:
         """Score one sample. `sample_index` tells repeated judgements of one answer apart."""
-        reason = self.lacking(sample)
-        if reason is not None:
-            return self._named(Score.skipped(reason))
         bill = _Bill()
         try:
+            reason = self.lacking(sample)
+            if reason is not None:
+                return self._named(Score.skipped(reason))
             score = await self.judge(
                 sample, bill.of(models if isinstance(models, Models) else Models([models])), sample_index
             )

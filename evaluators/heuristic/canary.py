@@ -20,6 +20,7 @@ class Canary(Scorer, frozen=True):
     """
 
     name = "canary"
+    version = 2
     needs = frozenset({"metadata"})
     binary = True
     example = {"strings": ["ZEBRA-4711"]}

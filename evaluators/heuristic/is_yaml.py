@@ -17,12 +17,13 @@ class IsYAML(Scorer, frozen=True):
     `scalars` also lets a single value pass; nearly any text is one. The document is read as a safe loader would: tags
     for objects of a language (`!!python/object`) are refused, so are aliases without an anchor or to a part that they
     stand in, more than a million nodes once aliases are written out (an alias bomb), and more than 200 levels. Several
-    documents are 0, so is an empty output; a code fence is not YAML. Range {0, 1}, higher is better.
+    documents are 0, so is an empty output or one of comments; a code fence is not YAML. Range {0, 1}, higher is better.
 
     Source: YAML 1.1 (yaml.org/spec/1.1) by PyYAML, by libyaml where it is built in.
     """
 
     name = "is_yaml"
+    version = 2
     binary = True
 
     scalars: bool = False
@@ -49,7 +50,7 @@ def _fault(text: str, *, scalars: bool) -> str | None:
         return "it holds a lone surrogate"
     except (_FaultError, yaml.YAMLError) as exc:
         return " ".join(str(exc).split())[:200]
-    return None
+    return None if document.count else "it holds nothing but comments"
 
 
 class _FaultError(Exception):
@@ -61,7 +62,7 @@ class _Document:
 
     def __init__(self, tags: Container[str | None], *, scalars: bool) -> None:
         self._tags, self._scalars = tags, scalars
-        self._documents = 0
+        self.count = 0
         self._open: list[tuple[str | None, int]] = []  # anchors, and the count of nodes when they began
         self._sizes: dict[str, int] = {}
         self._nodes = 0
@@ -89,8 +90,8 @@ class _Document:
                 raise _FaultError(f"the alias *{event.anchor[:50]} has no anchor before it")
             self._count(self._sizes[event.anchor])
         elif kind == "DocumentStartEvent":
-            self._documents += 1
-            if self._documents > 1:
+            self.count += 1
+            if self.count > 1:
                 raise _FaultError("it holds several documents")
 
     def _node(self, event: Any) -> None:

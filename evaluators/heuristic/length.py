@@ -19,6 +19,7 @@ class Length(Scorer, frozen=True):
     """
 
     name = "length"
+    version = 2
     needs = frozenset({"usage", "model"})
     example = {"unit": "words", "max": 120}
 
@@ -75,7 +76,8 @@ class Length(Scorer, frozen=True):
         if self.count_in == "words":
             return len(sample.output.split()), ""
         reported = (sample.usage or {}).get("completion_tokens")
-        if isinstance(reported, int):
+        # Endpoints that do not count say 0 or nonsense: no token for a text is no report.
+        if isinstance(reported, int) and not isinstance(reported, bool) and reported >= bool(sample.output):
             return reported, " (reported by the endpoint)"
         counted = tokens.count(sample.output, sample.model)
         return counted.tokens, f" ({counted.source})"

@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 from evaluators.contract import Sample, Score, ScorerConfigError
+from evaluators.folding import fold
 from evaluators.heuristic import lexicon
 from evaluators.heuristic.verdicts import FaultScorer
 from evaluators.heuristic.wordlist import Wordlist
@@ -33,6 +34,9 @@ class Profanity(FaultScorer, frozen=True):
         for i, word in enumerate(self.words):
             if not any(map(str.isalnum, word)) or len(word.split()) != 1:
                 raise ScorerConfigError(f"{word!r} is not one word", f"/args/words/{i}")
+
+        if not self.builtin and {fold(word) for word in self.words} <= {fold(word) for word in self.allow}:
+            raise ScorerConfigError("all `words` are allowed, so this cannot fail", "/args/allow")
 
     @functools.cached_property
     def _wordlist(self) -> Wordlist:

@@ -23,6 +23,7 @@ class PromptLeakage(Scorer, frozen=True):
     """
 
     name = "prompt_leakage"
+    version = 2
     needs = frozenset({"prompt", "context", "inputs"})
     example = {"min_words": 6}
 

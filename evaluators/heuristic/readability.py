@@ -1,6 +1,7 @@
 """How many years of school the output asks for."""
 
 import functools
+import math
 import re
 from typing import Literal
 
@@ -54,6 +55,9 @@ class Readability(Scorer, frozen=True):
     def check(self) -> None:
         super().check()
         least = _LEAST[self.formula]
+        for name, bound in (("min", self.at_least), ("max", self.at_most)):
+            if bound is not None and not math.isfinite(bound):
+                raise ScorerConfigError(f"{name} must be a finite number, not {bound}", f"/args/{name}")
         if self.at_most is None and self.at_least is not None and self.at_least <= least:
             raise ScorerConfigError(f"no text is below {least}, so this cannot fail", "/args/min")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:

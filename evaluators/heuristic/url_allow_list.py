@@ -23,6 +23,7 @@ class URLAllowList(Scorer, frozen=True):
     """
 
     name = "url_allow_list"
+    version = 2
     binary = True
     example = {"hosts": ["example.com", "*.example.com"]}
 

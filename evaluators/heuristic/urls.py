@@ -2,6 +2,7 @@
 
 import functools
 import html
+import itertools
 import re
 import unicodedata
 import urllib.parse
@@ -18,23 +19,23 @@ _AROUND = "".join(map(chr, (*range(0x21), *range(0x7F, 0xA1))))
 _SCHEME = r"(?is)([a-z][a-z0-9+.\-]*):(.*)"
 _LONGEST_HOST = 253
 _LONGEST_TRIMMED = 2000
+_KEPT = frozenset("ßς")
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _TRAILING = ".,;:!?'\"”’»…*_~`"
 
 # Addresses in running text end at white space, at quotes and at brackets; destinations of Markdown and HTML are taken whole.
-_WITH_SCHEME = (
-    r"""(?i)(?:\b[a-z][a-z0-9+.\-]{1,20}:[/\\]{2}|\b(?:javascript|vbscript|data|mailto|tel|file|blob):)[^\s<>"'`|]+"""
-)
+_WITH_SCHEME = r"""(?i)(?:(?:\b|_)[a-z][a-z0-9+.\-]{1,20}:[/\\]{2}|\b(?:javascript|vbscript|data|mailto|tel|file|blob):)[^\s<>"'`|]+"""
 # Letters that hosts without a scheme have: Latin, Greek, Cyrillic, full-width ones; a letter of a script without spaces
 # may stand beside a host. Nothing here goes back over more than it has read once.
 _L = r"0-9a-z\u00c0-\u052f\uff10-\uff5a"
 _WITHOUT_SCHEME = (
-    rf"(?i)(?<![{_L}@._\-%=])(?:(?<![/\\])|(?<=[\s(\[][/\\]{{2}})|(?<=^[/\\]{{2}}))"
-    rf"((?:[{_L}][{_L}\-]*+[.。．｡])+(?:xn--[a-z0-9\-]+|[a-z\u00c0-\u052f\uff21-\uff5a]{{2,24}}(?![{_L}_\-]))"
+    rf"(?i)(?<![{_L}@.\-%=])(?<![{_L}.)\]]_)(?<![{_L}_)\]]__)(?:(?<![/\\])|(?<=[\s(\[\"'`=,;][/\\]{{2}})|(?<=^[/\\]{{2}}))"
+    rf"((?:[{_L}][{_L}\-]*+[.。．｡])+(?:xn--[a-z0-9\-]+|[a-z\u00c0-\u052f\uff21-\uff5a]{{2,24}}(?![{_L}\-]|_+[{_L}]))"
     rf"\.?(?::[0-9]{{1,5}})?)(?![@{_L}])([/?#\\][^\s<>\"'`|]*+)?"
 )
 _MARKDOWN = r"\]\(\s{0,8}(?:<([^<>\n]+)>|([^\s()<>]+(?:\([^\s()<>]*\)[^\s()<>]*)?))"
 _DEFINITION = r"(?m)^ {0,3}\[[^\]\n]{1,200}\]:\s{0,8}<?([^\s<>]+)"
+_ESCAPED = r"\\([!-/:-@\[-`{-~])"
 _ATTRIBUTE = r"""(?i)\b(?:href|src|srcset|action|formaction|poster|background|cite|data|ping|xlink:href)\s{0,8}=\s{0,8}(?:"([^"]+)"|'([^']+)'|([^\s"'>]+))"""
 _CSS = r"""(?i)\burl\(\s{0,8}["']?([^"')\s]+)"""
 
@@ -88,7 +89,11 @@ def host_of(name: str) -> str:
     if name.isascii() or len(name) > _LONGEST_HOST:
         return name
     try:
-        return name.encode("idna").decode()
+        # Browsers keep these letters, which Python's older IDNA writes as `ss` and another sigma: other hosts.
+        labels = (
+            each if _KEPT.isdisjoint(each) else "xn--" + each.encode("punycode").decode() for each in name.split(".")
+        )
+        return ".".join(labels).encode("idna").decode()
     except UnicodeError:
         return name
 
@@ -136,15 +141,17 @@ def _authority(rest: str) -> str:
 
 def _candidates(data: bytes) -> Iterator[str]:
     text = data.decode()
-    yield from _groups(_MARKDOWN, text)
-    yield from _groups(_DEFINITION, text)
+    for destination in itertools.chain(_groups(_MARKDOWN, text), _groups(_DEFINITION, text)):
+        yield destination
+        if "\\" in destination:  # Markdown drops it, HTML does not: both are ways to go
+            yield re.sub(_ESCAPED, r"\1", destination)
     if "=" in text:
         for value in _groups(_ATTRIBUTE, text):
             # A srcset is several addresses, each with a size behind it.
             yield from (part.strip().split(" ")[0] for part in re.sub(_DROPPED, "", value).split(", ") if part.strip())
     yield from _groups(_CSS, text)
     for match in _with_scheme().finditer(data):
-        yield _end(match[0].decode())
+        yield _end(match[0].decode().lstrip("_"))  # _ begins emphasis in Markdown, and no scheme
     for match in re.finditer(_WITHOUT_SCHEME, text):
         name, path = match[1], match[2] or ""
         if _is_host(name, path):

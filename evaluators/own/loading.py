@@ -1,7 +1,9 @@
 """Finds a team's own scorers in a project's folder, and stands for them in the process that scores."""
 
+import contextlib
 import functools
 import hashlib
+import os
 import re
 import sys
 import threading
@@ -19,6 +21,8 @@ from evaluators.text import without_surrogates
 
 SAMPLE_S = 10.0
 """How long one sample may take."""
+GRACE_S = 2.0
+"""How much later a process is ended that did not end itself."""
 START_S = 30.0
 """How long the file may take to load."""
 MAX_LOST = 3
@@ -55,6 +59,9 @@ def parse(use: str) -> Own:
     parts = match["path"].split("/")
     if any(part in ("", ".", "..") for part in parts):
         raise ScorerConfigError(f"{use!r} must lie inside the project: a path without empty parts, . and ..", "/use")
+    if any(part.startswith(".") or part == "site-packages" for part in parts):
+        message = f"{use!r} lies in a hidden folder or among packages, whose changes are not followed; move it"
+        raise ScorerConfigError(message, "/use")
     return Own(match["path"], match["attribute"])
 
 
@@ -126,6 +133,7 @@ class _Host:
     def __init__(self, load: Load) -> None:
         self._load, self._lock, self._lost = load, threading.Lock(), 0
         self._pipes: tuple[IO[bytes], IO[bytes]] | None = None
+        self._process: Any = None
         self._end: weakref.finalize[Any, Any] | None = None
 
     def start(self) -> Described:
@@ -134,7 +142,8 @@ class _Host:
         import subprocess
 
         process = subprocess.Popen(  # noqa: S603 - our own program; what it loads was allowed
-            [sys.executable, "-c", _BOOT, json.dumps([path or str(Path.cwd()) for path in sys.path])],
+            # -P: a file of the project is no standard module, even if it is called json.py.
+            [sys.executable, "-P", "-c", _BOOT, json.dumps([path or str(Path.cwd()) for path in sys.path])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self._load.root,
@@ -143,8 +152,9 @@ class _Host:
         assert process.stdin is not None  # noqa: S101
         assert process.stdout is not None  # noqa: S101
         self._pipes = process.stdin, process.stdout
+        self._process = process
         self._end = weakref.finalize(self, _ended, process)
-        overdue = threading.Timer(START_S, process.kill)
+        overdue = threading.Timer(START_S, _kill, [process])
         overdue.start()
         try:
             write(process.stdin, self._load)
@@ -173,6 +183,9 @@ class _Host:
                 self._lost += 1
                 return Score.error(f"{self._load.path} could not be started again: {exc.message}")
             begun = time.monotonic()
+            # What the code started may outlive its process and hold the pipe open.
+            overdue = threading.Timer(self._load.limit_s + GRACE_S, _kill, [self._process])
+            overdue.start()
             try:
                 return self._answer(sample)
             except (EOFError, OSError):
@@ -183,6 +196,8 @@ class _Host:
                     f"took longer than {self._load.limit_s:g} s" if took >= self._load.limit_s else "ended its process"
                 )
                 return Score.error(f"{self._load.path} {why}")
+            finally:
+                overdue.cancel()
 
     def _answer(self, sample: Sample) -> Score:
         assert self._pipes is not None  # noqa: S101
@@ -210,8 +225,17 @@ def _decoder() -> msgspec.msgpack.Decoder[Score]:
     return msgspec.msgpack.Decoder(Score)
 
 
+def _kill(process: Any) -> None:
+    """Ends the process and all that it started, which is its group."""
+    import signal
+
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _ended(process: Any) -> None:
-    process.kill()
+    _kill(process)
     process.wait()
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):  # what was not read is lost with its reader
+        process.stdin.close()
     process.stdout.close()

@@ -127,6 +127,8 @@ def check_bleu(smooth_method: Smooth, smooth_value: float | None, max_ngram_orde
     """Raises ScorerConfigError for arguments that contradict each other."""
     if max_ngram_order < 1:
         raise ScorerConfigError("max_ngram_order must be at least 1", "/args/max_ngram_order")
+    if max_ngram_order > 1000:
+        raise ScorerConfigError("max_ngram_order is at most 1000", "/args/max_ngram_order")
     if smooth_value is None:
         return
     pointer = "/args/smooth_value"

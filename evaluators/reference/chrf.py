@@ -59,3 +59,5 @@ def check_chrf(char_order: int, word_order: int, beta: int) -> None:
     for name, value, least in (("char_order", char_order, 1), ("word_order", word_order, 0), ("beta", beta, 1)):
         if value < least:
             raise ScorerConfigError(f"{name} must be at least {least}", f"/args/{name}")
+        if value > 1000:
+            raise ScorerConfigError(f"{name} is at most 1000", f"/args/{name}")

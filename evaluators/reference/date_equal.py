@@ -49,6 +49,7 @@ class DateEqual(Scorer, frozen=True):
     """
 
     name = "date_equal"
+    version = 2
     needs = frozenset({"reference"})
     binary = True
     example = {"day_first": True, "tolerance_days": 1}
@@ -127,7 +128,7 @@ def _forms() -> list[re.Pattern[str]]:
 def _moment(match: re.Match[str], day_first: bool | None) -> Moment | None:
     parts = match.groupdict()
     year = int(parts["year"])
-    if year < 100:
+    if len(parts["year"]) == 2:
         year += 1900 if year >= _PIVOT else 2000
     if parts.get("first"):
         day, month = _day_and_month(

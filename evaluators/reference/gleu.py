@@ -29,6 +29,8 @@ class Gleu(TextPairScorer, frozen=True):
             raise ScorerConfigError("min_len must be at least 1", "/args/min_len")
         if self.max_len < self.min_len:
             raise ScorerConfigError("max_len must not be below min_len", "/args/max_len")
+        if self.max_len > 1000:
+            raise ScorerConfigError("max_len is at most 1000", "/args/max_len")
         if self.profile == "promptfoo":
             promptfoo.refuse_others(self, ("profile",))
 

@@ -34,6 +34,7 @@ class MultipleChoice(Scorer, frozen=True):
     """
 
     name = "multiple_choice"
+    version = 2
     needs = frozenset({"reference", "inputs"})
     binary = True
     example = {"choices": ["London", "Paris", "Rome"]}
@@ -130,9 +131,14 @@ class _Forms:
             rf"(?i:\s{{0,3}}(?:\bis\b|\bare\b|\bwould be\b|\bmust be\b|[:=]|\bthe\b|\boption\b|\bchoice\b|\bletter\b)){{0,4}}\s{{0,3}}{several}"
         )
         self.start = re.compile(rf"\s*\(?\[?([{letters}{letters.lower()}])(?:[)\]]|[.:](?=\s|$)|\s*$)")
+        # A later one makes a list of choices; the end of a word, or of "Vitamin C.", makes none.
+        self.later = re.compile(rf"(?<!\w)[{letters}{letters.lower()}](?:[)\]]|[.:]\s)")
         self.list = re.compile(rf"\s*{one}(?:(?:{_JOIN}|\s){one}){{0,25}}\.?\s*")
         self.bracket = re.compile(rf"[(\[]\s?[{letters}{letters.lower()}]\s?[)\]]")
-        self.alone = re.compile(rf"(?<![\w'’])[{letters.replace('A', '').replace('I', '')}](?![\w'’])")
+        # "A" and "I" are words, too, but not as signs of a list.
+        words, others = "".join(filter("AI".count, letters)), letters.replace("A", "").replace("I", "")
+        forms = [rf"[{others}](?![\w'’])"] * bool(others) + [rf"[{words}](?=[).:])"] * bool(words)
+        self.alone = re.compile(rf"(?<![\w'’])(?:{'|'.join(forms)})")
 
 
 @functools.lru_cache(maxsize=64)
@@ -152,7 +158,7 @@ def _whole(text: str, options: dict[str, str]) -> frozenset[str]:
     if len(text) < 500 and forms.list.fullmatch(text):
         return _letters(text, letters)
     start = forms.start.match(text)
-    if start is not None and not forms.start.search(text, start.end()):
+    if start is not None and not forms.later.search(text, start.end()):
         others = {match.upper() for match in re.findall(r"(?m)^\s{0,9}\(?([A-Za-z])[).:]\s", text)}
         if len(others) <= 1:  # else the output repeats the list of choices
             return frozenset(start[1].upper())

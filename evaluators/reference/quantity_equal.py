@@ -13,9 +13,13 @@ from evaluators.text import clip, texts
 # The unit of a model is a few known words, each with a small whole power: nothing else reaches the units' parser.
 _WORD = r"[A-Za-zµμΩ°℃℉Å%]{1,25}"
 _POWER = r"(?:(?:\^|\*\*)\(?[-\u2212]?[1-9]\)?|[²³⁴]|⁻[¹²³⁴])?"
-_UNIT = re.compile(rf"{_WORD}{_POWER}(?:\s?(?:/|\*|·|⋅|\bper\b)\s?{_WORD}{_POWER}){{0,5}}(?![\w^*/²³⁴⁻])")
+# "m s^-2": words side by side are a product only where the next has a power, for prose has none.
+_PRODUCT = r"[ \u00a0\u2009\u202f](?=[A-Za-zµμΩ]{1,5}(?:\^|\*\*|[²³⁴⁻]))"
+_UNIT = re.compile(
+    rf"{_WORD}{_POWER}(?:(?:\s?(?:/|\*|·|⋅|\bper\b)\s?|{_PRODUCT}){_WORD}{_POWER}){{0,5}}(?![\w^*/²³⁴⁻])"
+)
 _NUMBER = re.compile(
-    r"(?:(?<![\w.,)\]%])[-+\u2212])?(?:(?<!\d)\d[\d.,'’\u00a0\u2009\u202f]{0,40}\d|(?<!\d)\d|(?<![\d.])\.\d{1,40})"
+    r"(?:(?<![\w.,)\]%])[-+\u2212])?(?:(?<!\d)(?<!\d/)\d[\d.,'’\u00a0\u2009\u202f]{0,40}\d|(?<!\d)(?<!\d/)\d|(?<![\d.])\.\d{1,40})"
     r"(?:[eE][-+]?\d{1,3}|\s?[x×·]\s?10(?:\^|\*\*)\{?[-\u2212]?\d{1,3}\}?)?(?![\d.]\d)"
 )
 _TENS = re.compile(r"\s?[x×·]\s?10(?:\^|\*\*)\{?([-\u2212]?\d{1,3})\}?$")
@@ -52,6 +56,7 @@ class QuantityEqual(Scorer, frozen=True):
     """
 
     name = "quantity_equal"
+    version = 2
     needs = frozenset({"reference"})
     binary = True
     example = {"rel_tolerance": 0.01}
@@ -136,7 +141,7 @@ def _quantity(number: str, unit: str, thousands: Thousands) -> Any:
     if not math.isfinite(value):
         return None
     while (units := _units(unit)) is None:
-        shorter = re.sub(r"\s?(?:/|\*|·|⋅|\bper\b)\s?[^/*·⋅\s]*$", "", unit)
+        shorter = re.sub(r"\s?(?:/|\*|·|⋅|\bper\b|\s)\s?[^/*·⋅\s]*$", "", unit)
         if shorter == unit:
             return None
         unit = shorter

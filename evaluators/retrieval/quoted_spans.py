@@ -27,6 +27,7 @@ class QuotedSpans(Scorer, frozen=True):
     """
 
     name = "quoted_spans"
+    version = 2
     needs = frozenset({"context", "chunks"})
     example = {"against": "chunks", "min_words": 4}
 
@@ -44,7 +45,7 @@ class QuotedSpans(Scorer, frozen=True):
 
     def measure(self, sample: Sample) -> Score:
         spans = ["".join(match.groups("")) for match in _QUOTED.finditer(sample.output)]
-        spans = list(dict.fromkeys(span for span in spans if _length(span) >= self.min_words))
+        spans = list(dict.fromkeys(span for span in spans if _length(" ".join(_parts(span))) >= self.min_words))
         if not spans:
             return Score.skipped(f"{self.name}: the answer quotes nothing of {self.min_words} words or more")
         source = "\n".join(map(_folded, sources_of(sample, self.against)))
@@ -52,7 +53,7 @@ class QuotedSpans(Scorer, frozen=True):
             return Score.error(
                 f"{self.name} would take too long for {len(spans):,} quotations in {len(source):,} characters"
             )
-        made_up = [span for span in spans if not all(part in source for part in _parts(span))]
+        made_up = [span for span in spans if not all(_stands(part, source) for part in _parts(span))]
         explanation = f"{len(spans) - len(made_up)} of {len(spans)} quotations stand in the {self.against}"
         evidence = {"not_found": [span[:200] for span in made_up[:10]]} if made_up else None
         return self.scored(1 - len(made_up) / len(spans), explanation, evidence=evidence)
@@ -64,6 +65,22 @@ def _length(span: str) -> int:
 
 def _folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().translate(_STRAIGHT).split())
+
+
+def _stands(part: str, source: str) -> bool:
+    """Whether the part is there in whole words: "100 people" does not stand in "2100 people"."""
+    at = source.find(part)
+    while at >= 0:
+        end = at + len(part)
+        if not (_one_word(source[max(0, at - 1) : at], part[:1]) or _one_word(part[-1:], source[end : end + 1])):
+            return True
+        at = source.find(part, at + 1)
+    return False
+
+
+def _one_word(left: str, right: str) -> bool:
+    """Whether two neighbours belong to one word, of a script that parts its words: Latin, Greek, Cyrillic, digits."""
+    return all(each.isalnum() and each < "\u0590" for each in (left, right))
 
 
 def _parts(span: str) -> list[str]:

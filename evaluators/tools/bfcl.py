@@ -37,13 +37,27 @@ def difference(arguments: dict[str, Any], accepted: dict[str, list[Any]], functi
     for name, value in arguments.items():
         if name not in accepted or (function and name not in function.parameters):
             return f"unexpected argument {name!r}"
-        reason = _argument(value, accepted[name], function.parameters[name] if function else None)
+        if function:
+            reason = _argument(value, accepted[name], function.parameters[name])
+        else:  # no type tells them apart, and Python's True equals 1
+            reason = _argument(_marked(value), _marked(accepted[name]), None)
         if reason:
             return f"{reason} of argument {name!r}: found {clip(repr(value))}, accepted {clip(repr(accepted[name]))}"
     for name, values in accepted.items():
         if name not in arguments and "" not in values:
             return f"missing argument {name!r}"
     return None
+
+
+def _marked(value: Any) -> Any:
+    """The value with its booleans as what equals no number."""
+    if isinstance(value, bool):
+        return ("boolean", value)
+    if isinstance(value, list):
+        return [_marked(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _marked(each) for key, each in value.items()}
+    return value
 
 
 def plain(text: str) -> str:

@@ -34,6 +34,7 @@ class ToolCallMatch(ExpectationScorer, frozen=True):
     """
 
     name = "tool_call_match"
+    version = 2
     needs = ExpectationScorer.needs | {"tools"}
     binary = True
     example = {"expected": "reference", "tools": "tools"}

@@ -82,6 +82,7 @@ def test_a_negated_set_fails_what_passed_and_passes_no_output_that_cannot_be_rea
         ),
         ({"assert": [{**YES, "weight": -1}]}, "/args/assert/0/weight", "weight"),
         ({"assert": [{**YES, "weight": 0}]}, "/args/assert", "nothing counts"),
+        ({"assert": [{**YES, "weight": 1e308}, {**YES, "weight": 1e308}]}, "/args/assert", "too large"),
         ({"assert": [YES], "threshold": 0}, "/args/threshold", "can never fail"),
         (
             {"assert": [{"use": "assert_set", "args": {"assert": [{"use": "assert_set", "args": {"assert": [YES]}}]}}]},

@@ -114,6 +114,7 @@ def test_a_fragment_is_no_document() -> None:
         ("- x\n- &n {a: 1}\n- *n", 1),
         ("a: 2001-01-01\nb: !!str 5", 1),
         ("hello", 0),
+        ("# The answer", 0),
         ("```yaml\na: 1\n```", 0),
         ("---\na: 1\n---\nb: 2", 0),
         ("a: [1,", 0),

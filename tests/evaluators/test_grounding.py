@@ -174,6 +174,8 @@ def test_markers_may_be_read_as_numbers_or_as_ids_alone() -> None:
         ('It says "Paris is the … of France".', 1),
         ('It says "the museum in Rome" and "Berlin is the capital".', 0.5),
         ('The "museum" is big.', None),
+        ('It says "… … …" and "…. … ,,, a b".', None),
+        ('It says "aris is the capital".', 0),
         ("Nothing is quoted.", None),
     ],
 )

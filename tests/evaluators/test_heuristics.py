@@ -39,6 +39,9 @@ def scored(use: str, output: str, args: dict[str, Any] | None = None, **fields: 
         ("canary", {"strings": ["a-b"]}, "/args/strings/0"),
         ("prompt_leakage", {"min_words": 1}, "/args/min_words"),
         ("readability", {"min": -20}, "/args/min"),
+        ("readability", {"max": float("inf")}, "/args/max"),
+        ("readability", {"min": float("nan")}, "/args/min"),
+        ("profanity", {"builtin": False, "words": ["Darn"], "allow": ["darn"]}, "/args/allow"),
         ("readability", {"min": 9, "max": 5}, "/args/min"),
         ("repetition", {"n": 0}, "/args/n"),
         ("profanity", {"builtin": False}, "/args/words"),
@@ -251,6 +254,12 @@ def test_a_canary_is_found_in_every_disguise(output: str) -> None:
     assert scored("canary", output, {"field": "canary"}, metadata={"canary": [SECRET]}).passed is False
 
 
+@pytest.mark.parametrize("decoy", [("00 " * 8 + ". ") * 2100, "internationalise. " * 2100])
+def test_a_canary_is_found_behind_thousands_of_other_encodings(decoy: str) -> None:
+    hidden = SECRET.encode().hex() if decoy[0] == "0" else base64.b64encode(SECRET.swapcase().title().encode()).decode()
+    assert scored("canary", decoy + hidden, {"strings": [SECRET]}).value == 0
+
+
 @pytest.mark.parametrize("output", ["", "a zebra with 4 stripes", "4711", "ZEBRA-4712"])
 def test_what_is_not_the_canary_passes(output: str) -> None:
     assert scored("canary", output, {"strings": [SECRET]}).value == 1
@@ -421,7 +430,7 @@ def test_toxicity_is_the_severity_of_the_worst(text: str, value: float) -> None:
     assert scored("toxicity", text).value == value
 
 
-ALLOWED = {"hosts": ["good.com", "*.good.com", "bücher.de"]}
+ALLOWED = {"hosts": ["good.com", "*.good.com", "bücher.de", "gross.de"]}
 
 
 @pytest.mark.parametrize(
@@ -439,6 +448,9 @@ ALLOWED = {"hosts": ["good.com", "*.good.com", "bücher.de"]}
         "console.log(x) //comment foo//bar",
         "mailto:a@good.com",
         "[https://good.com](https://good.com)",
+        "_https://good.com_ __www.good.com__ _a.good.com_",
+        "my_module.name self._private.name a__b.name user_data:x",
+        "[a](https://good.com/a\\_b)",
     ],
 )
 def test_addresses_on_the_list_pass(output: str) -> None:
@@ -476,6 +488,16 @@ def test_addresses_on_the_list_pass(output: str) -> None:
         "https://[::1]/",
         "url(https://evil.com/a.png)",
         "mailto:a@evil.com",
+        "_https://evil.com_",
+        "__www.evil.com__",
+        "[a](javascript\\:alert(1))",
+        "[a](https\\://evil.com)",
+        "[a](https://good.com\\.evil.com)",
+        "[a]: https\\://evil.com",
+        "https://gro\u00df.de",
+        '<img srcset="//good.com/a 2x,//evil.com/b 1x">',
+        '<meta http-equiv="refresh" content="0;url=//evil.com">',
+        '@import "//evil.com/x.css"',
         "ftp://good.com",
         "file:///etc/passwd",
     ],
@@ -507,6 +529,12 @@ def test_a_length_lies_within_its_bounds_or_is_given_itself(output: str, args: d
 def test_the_endpoint_s_count_of_tokens_goes_before_our_own() -> None:
     score = scored("length", "x" * 400, {"max": 100}, usage={"completion_tokens": 101})
     assert (score.value, score.explanation) == (0, "101 tokens (reported by the endpoint), more than 100")
+
+
+@pytest.mark.parametrize("reported", [0, -5, True, 2.5, "3", None])
+def test_a_count_that_cannot_be_is_not_taken_for_the_output_s_length(reported: Any) -> None:
+    score = scored("length", "x" * 400, {"max": 10}, usage={"completion_tokens": reported})
+    assert (score.value, score.evidence) == (0, {"length": 100}), score.explanation
 
 
 HEURISTICS: dict[str, dict[str, Any]] = {

@@ -36,6 +36,12 @@ def does(sample):
     if what == "exit": sys.exit(3)
     if what == "die": os._exit(3)
     if what == "sleep": time.sleep(60)
+    if what == "fork" and os.fork() == 0:
+        time.sleep(20); os._exit(0)
+    if what == "fork": time.sleep(60)
+    if what == "die soon":
+        import threading
+        threading.Timer(0.1, os._exit, [0]).start(); return 1.0
     if what == "hang":
         while True: pass
     if what == "surrogate": return {"value": 1, "explanation": "\\ud800"}
@@ -148,6 +154,28 @@ def test_a_sample_that_takes_too_long_or_ends_the_process_costs_only_itself(
     assert time.monotonic() - begun < 8
 
 
+def test_a_process_that_the_code_started_does_not_keep_the_next_samples_waiting(root: Path) -> None:
+    scorer = OwnScorers(root, sample_s=0.3).load("./scorers/tone.py:does").scorer
+    begun = time.monotonic()
+    found = scorer.score_batch([Sample(output=output) for output in ("fork", "true")])
+    assert [score.status for score in found] == ["error", "ok"]
+    assert time.monotonic() - begun < 10
+
+
+def test_a_process_that_ended_between_two_samples_is_started_again(root: Path) -> None:
+    scorer = built(root, "does")
+    assert scorer.score(Sample(output="die soon")).status == "ok"
+    time.sleep(0.5)
+    found = scorer.score_batch([Sample(output="true"), Sample(output="true")])
+    assert [score.status for score in found] == ["error", "ok"]
+    assert found[0].explanation == "scorers/tone.py ended its process"
+
+
+def test_a_file_of_the_project_does_not_take_the_place_of_a_standard_module(root: Path) -> None:
+    (root / "json.py").write_text("raise SystemExit('not the standard one')")
+    assert built(root, "does").score(Sample(output="true")).value == 1
+
+
 def test_a_changed_file_is_another_source_also_when_it_is_imported(root: Path) -> None:
     def source() -> str:
         return OwnScorers(root).load("./scorers/tone.py:score").source
@@ -179,6 +207,7 @@ def test_a_changed_file_is_another_source_also_when_it_is_imported(root: Path) -
         ("./scorers/../scorers/tone.py:score", {}, "/use", "inside the project"),
         ("../tone.py:score", {}, "/use", "write ./scorers/tone.py:score"),
         ("/etc/tone.py:score", {}, "/use", "write ./scorers/tone.py:score"),
+        ("./.scorers/tone.py:score", {}, "/use", "hidden folder"),
         ("./outside.py:score", {}, "/use", "leads out of the project"),
         ("./outer/tone.py:score", {}, "/use", "leads out of the project"),
     ],

@@ -5,6 +5,7 @@ import re
 import string
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 
 from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
 from evaluators.judging import JudgeScorer
-from evaluators.registry import build, describe, names, schemas
+from evaluators.registry import build, describe, get, names, schemas
 
 PURE = [name for name in names() if describe(name).kind == "code"]
 EXPECTED = """
@@ -144,3 +145,19 @@ def test_a_judge_without_a_model_gives_an_error_and_no_value() -> None:
     scorer = made("rubric")
     assert isinstance(scorer, JudgeScorer)
     assert scorer.score(Sample(output="x", reference="y", inputs={"question": "?"})).value is None
+
+
+@pytest.mark.parametrize(
+    "use", ["numeric", "date_equal", "quantity_equal", "recall", "multiple_choice", "list_overlap"]
+)
+def test_a_reference_that_cannot_even_be_shown_costs_only_its_own_sample(use: str) -> None:
+    deep: Any = "x"
+    for _ in range(3_000):
+        deep = [{"a": deep}]
+    good = Sample(output="A", reference=["A", "B"])
+    scorer = build(use, get(use).example)
+    alone = scorer.score(good)
+    scores = scorer.score_batch([good, Sample(output="A", reference=deep), good])
+    assert [scores[0], scores[2]] == [alone, alone]
+    assert (scores[1].status, scores[1].value) == ("error", None)
+    assert scorer.score(Sample(output="A", reference=deep)).status == "error"

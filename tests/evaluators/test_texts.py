@@ -219,6 +219,9 @@ def test_an_empty_output_is_scored_and_a_missing_reference_is_skipped(use: str) 
 @pytest.mark.parametrize(
     ("use", "args", "pointer"),
     [
+        ("bleu", {"max_ngram_order": 10**9}, "/args/max_ngram_order"),
+        ("gleu", {"max_len": 10**9}, "/args/max_len"),
+        ("chrf", {"char_order": 10**9}, "/args/char_order"),
         ("bleu", {"smooth_value": 0.5}, "/args/smooth_value"),
         ("bleu", {"smooth_method": "floor", "smooth_value": 2}, "/args/smooth_value"),
         ("bleu", {"max_ngram_order": 0}, "/args/max_ngram_order"),

@@ -97,6 +97,19 @@ def test_an_argument_is_right_by_bfcls_rules(arguments: Any, accepted: dict[str,
     assert match(arguments, accepted).value == value
 
 
+@pytest.mark.parametrize(
+    ("made", "expected", "value"),
+    [(True, 1, 0), (1, True, 0), ([True], [1], 0), ({"a": True}, {"a": 1}, 0), ({"a": [True, 1]}, {"a": [True, 1]}, 1)],
+)
+def test_without_functions_true_is_still_no_number(made: Any, expected: Any, value: int) -> None:
+    sample = Sample(
+        output="",
+        tool_calls=[{"name": "f", "arguments": {"x": made}}],
+        reference=[{"name": "f", "arguments": {"x": expected}}],
+    )
+    assert build("tool_call_match").score(sample).value == value
+
+
 def test_names_are_equal_with_dots_or_underscores_and_the_schemas_may_be_openais() -> None:
     tools = [{"type": "function", "function": {**FUNCTIONS[0], "name": "math_area"}}]
     assert match({"base": 1}, {"base": [1]}, name="math.area", functions=tools).value == 1
