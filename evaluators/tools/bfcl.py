@@ -92,6 +92,8 @@ def _argument(value: Any, accepted: list[Any], schema: Any) -> str | None:
     if expected is list:
         items = schema.get("items") if isinstance(schema, dict) else None
         element = _TYPES.get(str(items.get("type"))) if isinstance(items, dict) else None
+        if element is float:  # JSON has one kind of numbers: what is kept as 12 was 12.0 where floats are declared
+            accepted = [[_float(part) for part in each] if isinstance(each, list) else each for each in accepted]
     wrong, is_variable = _type(value, accepted, expected, element)
     if wrong:
         return "type"
@@ -108,6 +110,10 @@ def _argument(value: Any, accepted: list[Any], schema: Any) -> str | None:
     if expected is list:
         return None if _plain_list(value) in [_plain_list(each) for each in accepted] else "value"
     return None if value in accepted else "value"
+
+
+def _float(value: Any) -> Any:
+    return float(value) if type(value) is int else value
 
 
 def _type(value: Any, accepted: list[Any], expected: type, element: type | None) -> tuple[bool, bool]:
