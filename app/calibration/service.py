@@ -128,10 +128,13 @@ class Calibrations:
                 Purse(self._llm, self._replies, budget, project_id, asking), judge, labels, budget_usd
             )
         finally:
-            if taken := self._replies.take(asking):
-                async with self._sessions.begin() as session:
-                    await writing(session)
-                    await write(session, taken, self._clock())
+            taken = self._replies.take(asking)
+            try:
+                if taken:
+                    async with self._sessions.begin() as session:
+                        await writing(session)
+                        await write(session, taken, self._clock())
+            finally:
                 self._replies.stored(taken)
 
     async def _keep(

@@ -10,11 +10,12 @@ from app.access.schemas import Caller
 from app.calibration.pairs import Verdicts
 from app.calibration.schemas import FromDataset, FromFeedback, HumanLabel, Said
 from app.datasets.schemas import Item
+from app.datasets.sensitivity import above, highest
 from app.datasets.service import Datasets
 from app.feedback.filters import Filters
 from app.feedback.schemas import InferenceRead, RatingRead
 from app.feedback.service import Feedback
-from app.kit.errors import InvalidContentError, NotFoundError
+from app.kit.errors import ForbiddenError, InvalidContentError, NotFoundError
 from app.registry.service import Registry
 
 _PAGE = 200
@@ -28,7 +29,8 @@ class Found(NamedTuple):
 
 
 async def of_dataset(session: AsyncSession, caller: Caller, asked: FromDataset) -> Found:
-    """The items that carry a label. Raises `InvalidContentError` when there is no such dataset, or none of its items does."""
+    """The items that carry a label. Raises `InvalidContentError` when there is no such dataset, or none of its items does,
+    and `ForbiddenError` when it holds values above the clearance of who asks."""
     if asked.output is not None and asked.model is not None:
         raise InvalidContentError.at("/dataset/output", "the answer is in a field or was recorded: give one of both")
     registry = Registry(session, caller.project_id, actor=caller.actor)
@@ -36,6 +38,11 @@ async def of_dataset(session: AsyncSession, caller: Caller, asked: FromDataset) 
         dataset = await registry.resolve("dataset", asked.dataset)
     except NotFoundError as error:
         raise InvalidContentError.at("/dataset/dataset", error.detail) from error
+    if above(level := highest(dataset.content), caller.clearance):
+        # Labels, answers and what is wrong with them are quoted: nothing of a masked value would stay hidden.
+        raise ForbiddenError(
+            f"{asked.dataset} holds {level} values, and this key's clearance is {caller.clearance}: it cannot be calibrated by"
+        )
     items = await Datasets(session, caller.project_id, actor=caller.actor).items(dataset)
     problems: Counter[str] = Counter()
     labels: list[HumanLabel] = []
