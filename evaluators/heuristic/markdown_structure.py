@@ -8,7 +8,7 @@ from evaluators.contract import Sample, Score, Scorer, ScorerConfigError
 from evaluators.text import clip, without_surrogates
 
 # The parser is written in Python; this many characters take it a second at worst.
-_LONGEST = 60_000
+_LONGEST = 40_000
 _LINK = re.compile(r"(?:https?|mailto|tel|ftp):\S+|#[^\s#]+|(?:\.{0,2}/)?[^\s:?#]+(?:[?#]\S*)?", re.IGNORECASE)
 
 
@@ -20,7 +20,7 @@ class MarkdownStructure(Scorer, frozen=True):
     `min_tables`, `min_code_blocks`: at least so many, lists counted at the top level; `code_languages`: a fenced block
     names each of these; `all_code_has_language`: every block names one; `no_raw_html`: no HTML tags, though comments are
     tags, too; `valid_links`: every link and image has a target that is a web address, an address for mail or telephone,
-    an anchor or a path, and nothing is loaded to see it. Empty output: 0 (it has no structure at all). More than 60,000
+    an anchor or a path, and nothing is loaded to see it. Empty output: 0 (it has no structure at all). More than 40,000
     characters are an error. Range [0, 1], higher is better.
 
     Source: CommonMark 0.31 with GitHub's tables, by markdown-it-py 4.

@@ -8,6 +8,7 @@ import faulthandler
 import hashlib
 import importlib.util
 import inspect
+import io
 import os
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ def main() -> None:
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what a scorer prints is seen while it works
     serve(questions, answers)
 
 
