@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from evaluators.contract import Sample, Score, Scorer
 from evaluators.judging import Judge, JudgeScorer, Models
 
-CHUNK = 256
+CHUNK = 1024
 
 
 async def score_all(
