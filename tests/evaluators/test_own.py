@@ -236,9 +236,7 @@ def test_where_files_are_not_run_the_refusal_says_what_to_do(root: Path) -> None
     assert not is_own("exact_match")
 
 
-def test_ten_thousand_samples_cost_little_more_than_the_function(root: Path) -> None:
+def test_thousands_of_samples_go_through_one_process(root: Path) -> None:
     scorer = built(root, "does")
-    samples = [Sample(output="word " * 100, reference="r") for _ in range(2_000)]
-    begun = time.monotonic()
-    assert len(scorer.score_batch(samples)) == 2_000
-    assert time.monotonic() - begun < 2
+    scores = scorer.score_batch([Sample(output="word " * 100, reference="r") for _ in range(2_000)])
+    assert [score.status for score in scores] == ["ok"] * 2_000
