@@ -16,7 +16,6 @@ from app.runs import store
 from app.runs.active import ActiveRun
 from app.runs.budget import BudgetSpentError
 from app.runs.planner import reservation
-from app.runs.schemas import NANO
 from app.runs.scoring import Given, Scored, judged
 from app.runs.spec import Cell
 from app.runs.store import PENDING, Ended, Known
@@ -169,7 +168,6 @@ class Executor:
             cost = answer.cost_nano or 0
         finally:
             run.budget.settle(reserved, cost)
-        run.called(cost)
         return answer
 
     async def _follow(self, run: ActiveRun, cell: Cell, key: str, item: Item, asked: "asyncio.Future[Answer]") -> bool:
@@ -218,7 +216,6 @@ class Executor:
         if scored.score.status == "error" and judge.unpaid:
             self._out_of_budget(run)
             return False
-        run.cost_nano += round(scored.score.cost * NANO)
         self._writer.put(run, ended._replace(status=PENDING, answer=None, paid=False, scores={number: scored}))
         return True
 
