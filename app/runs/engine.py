@@ -22,6 +22,7 @@ from app.runs import derived, store, summary
 from app.runs.active import ActiveRun, Live
 from app.runs.asking import Asked, Judging
 from app.runs.budget import Budget, LocalBudget
+from app.runs.claims import Claims, NoClaims, SharedClaims
 from app.runs.comparing import Comparing
 from app.runs.executor import Executor
 from app.runs.judge import Panel, Purse
@@ -73,8 +74,9 @@ class Engine:
         self._active: dict[str, ActiveRun] = {}
         self._activating: dict[str, asyncio.Lock] = {}
         self._replies = Replies(sessions)
-        self._writer = Writer(sessions, clock, self._replies, self._idle, self._abandon)
-        self._executor = Executor(sessions, generation, self._writer, self._out_of_budget)
+        claims: Claims = NoClaims() if processes is None else SharedClaims(sessions, processes.id)
+        self._writer = Writer(sessions, clock, self._replies, claims, self._idle, self._abandon)
+        self._executor = Executor(sessions, generation, self._writer, claims, self._out_of_budget)
         self._comparing = Comparing(sessions, self._writer, self._out_of_budget)
         self._background: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
@@ -163,7 +165,7 @@ class Engine:
         """No new call of this process from now on, and of others within a second; calls in flight are abandoned, and open
         cells end as cancelled.
 
-        `change` is recorded with the run's end, unless something else had ended it before.
+        `change` is recorded, unless something else had ended the run before.
         """
         run = self._active.get(run_id)
         if run is not None:
@@ -184,9 +186,9 @@ class Engine:
                 return
             if row.ends_as == "done":
                 row.ends_as, row.reason = ends_as, reason
-            else:
-                change = None
-        await self._rest(project_id, run_id, change)
+                if change is not None:
+                    record(session, change)
+        await self._rest(project_id, run_id)
 
     async def _halt(self, run: ActiveRun) -> None:
         """Stops what this process does for a run."""
@@ -330,7 +332,7 @@ class Engine:
         finally:
             run.comparing = False
 
-    async def _rest(self, project_id: str, run_id: str, change: Change | None = None) -> None:
+    async def _rest(self, project_id: str, run_id: str) -> None:
         """Brings a run to rest: once, whoever comes first. Nobody ends a cell of it meanwhile."""
         async with self._sessions() as session:
             loaded = await store.load(session, project_id, run_id)
@@ -353,8 +355,6 @@ class Engine:
             await summary.keep(session, project_id, run_id, metrics)
             ends_as = row.ends_as if row.ends_as != "done" else row.rests_as
             await summary.rest(session, project_id, run_id, ends_as, row.reason, self._clock())
-            if change is not None:
-                record(session, change)
         if (run := self._active.get(run_id)) is not None:
             self._forget(run)
 

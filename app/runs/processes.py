@@ -18,8 +18,8 @@ from app.kit.errors import UnavailableError
 from app.kit.ids import new_id
 from app.runs.tables import ProcessRow
 
-BEAT_S = 3.0
-DEAD_S = 15.0
+BEAT_S = 2.0
+DEAD_S = 10.0
 """A process that has given no sign for so long is taken for dead: what it had claimed is free."""
 FORGOTTEN = timedelta(days=1)
 
@@ -27,7 +27,7 @@ Kind = Literal["service", "worker"]
 
 
 class Process(msgspec.Struct, frozen=True):
-    """A service or worker of this database. `alive`: it gave a sign in the last 15 seconds."""
+    """A service or worker of this database. `alive`: it gave a sign in the last 10 seconds."""
 
     id: str
     kind: str

@@ -20,9 +20,9 @@ SCHEMA = "promptward_queue"
 """PgQueuer's tables have a schema of their own, so that migrations leave them alone."""
 JOBS_PER_LANE = 16
 """Chunks of one lane at work at once, over all processes."""
-HEARTBEAT_TIMEOUT_S = 12.0
+HEARTBEAT_TIMEOUT_S = 10.0
 """A job whose process has given no sign for so long is taken up by another one."""
-LOOK_S = 5.0
+LOOK_S = 3.0
 """How often a process looks for such jobs when nothing else wakes it."""
 
 

@@ -10,6 +10,7 @@ from app.kit.clock import Clock
 from app.kit.db import Sessions, is_passing, writing
 from app.runs import replies, store
 from app.runs.active import ActiveRun
+from app.runs.claims import Claims
 from app.runs.replies import Replies
 from app.runs.scoring import Given, Scored, score_batch
 from app.runs.spec import Cell
@@ -46,8 +47,10 @@ class Writer:
     `idle` is called when all cells that this process has taken up of a run are stored; `abandon` when a run cannot be stored.
     """
 
-    def __init__(self, sessions: Sessions, clock: Clock, judges: Replies, idle: Idle, abandon: Abandon) -> None:
-        self._sessions, self._clock, self._judges = sessions, clock, judges
+    def __init__(
+        self, sessions: Sessions, clock: Clock, judges: Replies, claims: Claims, idle: Idle, abandon: Abandon
+    ) -> None:
+        self._sessions, self._clock, self._judges, self._claims = sessions, clock, judges, claims
         self._idle, self._abandon = idle, abandon
         self._given: asyncio.Queue[Put | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -137,6 +140,8 @@ class Writer:
                     place = Attempt(run.project_id, run.id, run.attempt)
                     await store.write(session, place, scored, names, self._clock())
                     await replies.write(session, said, self._clock())
+                    asked = [e.key for e in scored if e.paid or e.status == "errored"]
+                    await self._claims.release(session, run.project_id, asked)
             except Exception as error:
                 if not is_passing(error) or monotonic() - began > PATIENCE_S:
                     raise
