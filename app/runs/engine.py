@@ -355,7 +355,8 @@ class Engine:
             await summary.keep(session, project_id, run_id, metrics)
             ends_as = row.ends_as if row.ends_as != "done" else row.rests_as
             await summary.rest(session, project_id, run_id, ends_as, row.reason, self._clock())
-        if (run := self._active.get(run_id)) is not None:
+        run = self._active.get(run_id)
+        if run is not None and run.attempt == row.attempt:  # it may have been begun anew by now
             self._forget(run)
 
     def _out_of_budget(self, run: ActiveRun) -> None:
