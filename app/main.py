@@ -51,11 +51,13 @@ from app.kit.clock import Clock, utc_now
 from app.kit.compression import Compression
 from app.kit.db import Sessions, make_engine, make_sessions, provide_session
 from app.kit.errors import DomainError, UnavailableError
+from app.kit.ids import new_id
 from app.kit.logs import configure as configure_logs
 from app.kit.sockets import listening_socket
 from app.kit.strictness import note_known_queries, refuse_repeated_keys, require_known_query
 from app.llm.official import official_client
 from app.llm.service import LLM
+from app.llm.shared import SharedLimits
 from app.migrations import runner
 from app.registry import controller as registry
 from app.registry import environments_controller as environments
@@ -209,7 +211,12 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             await runner.upgrade(state.engine)
         else:
             await runner.check(state.engine)
-        state.llm = LLM(settings.environ, settings.allow_hosts, allow_loopback=settings.host in LOOPBACK)
+        state.llm = LLM(
+            settings.environ,
+            settings.allow_hosts,
+            allow_loopback=settings.host in LOOPBACK,
+            limits=None if settings.database_url.startswith("sqlite") else SharedLimits(state.sessions, new_id("proc")),
+        )
         stack.push_async_callback(state.llm.close)
         state.retrieval = Retrieval(_corpus_loader(state.sessions), _erased_counter(state.sessions))
         stack.push_async_callback(state.retrieval.close)
