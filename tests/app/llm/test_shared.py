@@ -219,6 +219,25 @@ async def test_without_the_database_calls_wait_and_go_on_when_it_is_back(databas
             await waiting
 
 
+async def test_a_database_whose_clock_was_set_back_holds_up_nobody(database_url: str) -> None:
+    meter = Meter(0.0)
+    async with canned(meter.script) as server, processes(database_url, 1) as (llm,):
+        endpoint = spec(server.base_url, limits=Limits(rpm=600, max_concurrency=4))
+        connection = await asyncpg.connect(database_url)
+        await connection.execute(
+            "INSERT INTO endpoint_limit SELECT $1, 4, now, 0, now + 0.2, 0, now "
+            "FROM (SELECT extract(epoch FROM clock_timestamp())::float8 + 3600 AS now) later",
+            endpoint.digest,
+        )
+        await connection.execute(
+            "INSERT INTO endpoint_share SELECT endpoint, 'gone', 4, 4, synced_at - 20 FROM endpoint_limit"
+        )
+        await connection.close()
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(llm.call(endpoint, ask()) for _ in range(8)))
+    assert meter.most <= 4
+
+
 async def test_faults_are_repeated_once_each_and_nothing_else_is(database_url: str) -> None:
     count, faults = 0, 0
 
