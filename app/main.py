@@ -57,6 +57,7 @@ from app.kit.sockets import listening_socket
 from app.kit.strictness import note_known_queries, refuse_repeated_keys, require_known_query
 from app.llm.official import official_client
 from app.llm.service import LLM
+from app.llm.shared import SharedLimits
 from app.migrations import runner
 from app.registry import controller as registry
 from app.registry import environments_controller as environments
@@ -252,7 +253,12 @@ async def _open_runs(state: State, stack: AsyncExitStack) -> None:
     settings: Settings = state.settings
     shared = not settings.database_url.startswith("sqlite")
     processes = Processes(state.sessions, state.part.kind, state.clock) if shared else None
-    state.llm = LLM(settings.environ, settings.allow_hosts, allow_loopback=settings.host in LOOPBACK)
+    state.llm = LLM(
+        settings.environ,
+        settings.allow_hosts,
+        allow_loopback=settings.host in LOOPBACK,
+        limits=None if processes is None else SharedLimits(state.sessions, processes.id),
+    )
     stack.push_async_callback(state.llm.close)
     state.retrieval = Retrieval(_corpus_loader(state.sessions), _erased_counter(state.sessions))
     stack.push_async_callback(state.retrieval.close)

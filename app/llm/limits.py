@@ -1,21 +1,13 @@
 """How fast and how much at once an endpoint is called."""
 
 import asyncio
-from collections import deque
 from time import monotonic
 from typing import Protocol
 
+from app.llm.fair import CALLER, FairQueue, Share
+from app.llm.schemas import EndpointSpec
 
-class Rate(Protocol):
-    """A rate that calls are held to. In this process now; one shared by several processes takes its place behind this."""
-
-    async def reserve(self, amount: float) -> float:
-        """Counts `amount` and returns after how many seconds it may be used."""
-        ...
-
-    def settle(self, difference: float) -> None:
-        """Corrects an earlier reservation by `difference` once the true amount is known."""
-        ...
+__all__ = ["CALLER", "Limiter", "LocalLimits", "LocalRate", "Share", "Slots", "Turns"]
 
 
 class LocalRate:
@@ -26,73 +18,173 @@ class LocalRate:
         self._burst = max(1.0, per_minute / 60.0)
         self._arrival = 0.0
 
-    async def reserve(self, amount: float) -> float:
-        now = monotonic()
-        arrival = max(self._arrival, now)
-        self._arrival = arrival + amount * self._interval
-        return max(0.0, arrival - now - (self._burst - 1.0) * self._interval)
+    def wait_s(self) -> float:
+        """After how many seconds the next amount, however large, may be used."""
+        return max(0.0, self._arrival - monotonic() - (self._burst - 1.0) * self._interval)
+
+    def take(self, amount: float) -> None:
+        self._arrival = max(self._arrival, monotonic()) + amount * self._interval
 
     def settle(self, difference: float) -> None:
+        """Corrects an earlier `take` by `difference` once the true amount is known."""
         self._arrival += difference * self._interval
 
 
-class Slots:
-    """Calls in flight: at most `most`, halved when the endpoint says that it is too much, grown again by one per round.
+class _Waiting:
+    """A call that waits for its turn."""
 
-    Additive increase, multiplicative decrease (Chiu and Jain 1989). Calls that were on their way before the last decrease
-    tell nothing new, so a burst of refusals counts once. Waiting calls are served in order.
+    __slots__ = ("started", "tokens")
+
+    def __init__(self, started: asyncio.Future[None], tokens: float) -> None:
+        self.started = started
+        self.tokens = tokens
+
+
+class Turns:
+    """Calls to one endpoint: at most `capacity()` in flight, none while the endpoint rests or a rate is used up.
+
+    Waiting calls are served in the order of `FairQueue`. Nothing is taken for a call before its turn, so one that comes later
+    and matters more is never behind what an earlier one reserved; a call that pauses before its next attempt takes part in
+    nothing.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.limit = float(most)
+    def __init__(self) -> None:
         self.in_use = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._decreased_at = float("-inf")
+        self._waiting: FairQueue[_Waiting] = FairQueue()
         self._paused_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def acquire(self) -> None:
-        """Waits for a slot, and then while the endpoint is paused."""
-        if self._waiting or self.in_use >= int(self.limit):
-            await self._wait()
-        else:
-            self.in_use += 1
-        while (pause := self._paused_until - monotonic()) > 0:
-            try:
-                await asyncio.sleep(pause)
-            except BaseException:
-                self.release()
-                raise
+    def capacity(self) -> int:
+        """Calls in flight at most, now."""
+        raise NotImplementedError
+
+    async def acquire(self, tokens: float = 0.0) -> None:
+        """Waits for the turn of the caller (`CALLER`) with a call that may use `tokens`."""
+        if not self._waiting and self.in_use < self.capacity() and self._wait_s(tokens) == 0.0:
+            self._start(tokens)
+            return
+        share = CALLER.get()
+        waiting = _Waiting(asyncio.get_running_loop().create_future(), tokens)
+        self._waiting.push(share, waiting)
+        self._serve()
+        try:
+            await waiting.started
+        except asyncio.CancelledError:
+            if waiting.started.done() and not waiting.started.cancelled():
+                self.release()  # it was its turn in the moment of the cancellation
+            else:
+                self._waiting.discard(share, waiting)
+            raise
 
     def release(self) -> None:
+        """A call has ended."""
         self.in_use -= 1
-        while self._waiting and self.in_use < int(self.limit):
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                self.in_use += 1
-                waiting.set_result(None)
+        self._serve()
 
     def succeeded(self, started_at: float) -> None:
         """A call that began at `started_at` (monotonic) was answered."""
+        raise NotImplementedError
+
+    def refused(self, started_at: float, pause_s: float) -> None:
+        """The endpoint refused a call that began at `started_at`: fewer at once, and none at all for `pause_s`."""
+        raise NotImplementedError
+
+    def settle(self, difference: float) -> None:
+        """Corrects the tokens of an earlier call by `difference` once what it used is known."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Nobody waits any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _rate_wait_s(self, tokens: float) -> float:
+        """Seconds until the rates allow a call with `tokens`; infinity when something else will call `_serve`."""
+        raise NotImplementedError
+
+    def _take(self, tokens: float) -> None:
+        """Counts a call that starts now."""
+        raise NotImplementedError
+
+    def _wait_s(self, tokens: float) -> float:
+        return max(0.0, self._paused_until - monotonic(), self._rate_wait_s(tokens))
+
+    def _start(self, tokens: float) -> None:
+        self.in_use += 1
+        self._take(tokens)
+
+    def _serve(self) -> None:
+        """Starts the calls whose turn it is, and comes back when the next one may start."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting and self.in_use < self.capacity():
+            tokens = self._waiting.peek().tokens
+            wait = self._wait_s(tokens)
+            if wait > 0.0:
+                if wait != float("inf"):
+                    self._timer = asyncio.get_running_loop().call_later(wait, self._serve)
+                return
+            waiting = self._waiting.pop()
+            if not waiting.started.done():
+                self._start(tokens)
+                waiting.started.set_result(None)
+
+
+class Slots(Turns):
+    """The turns of one process: at most `most` in flight, halved when the endpoint says that it is too much, grown again by
+    one per round.
+
+    Additive increase, multiplicative decrease (Chiu and Jain 1989). Calls that were on their way before the last decrease
+    tell nothing new, so a burst of refusals counts once.
+    """
+
+    def __init__(self, most: int, rpm: float | None = None, tpm: float | None = None) -> None:
+        super().__init__()
+        self.most = most
+        self.limit = float(most)
+        self._requests = LocalRate(rpm) if rpm else None
+        self._tokens = LocalRate(tpm) if tpm else None
+        self._decreased_at = float("-inf")
+
+    def capacity(self) -> int:
+        return int(self.limit)
+
+    def succeeded(self, started_at: float) -> None:
         if self.limit < self.most and started_at > self._decreased_at:
             self.limit = min(float(self.most), self.limit + 1.0 / self.limit)
 
     def refused(self, started_at: float, pause_s: float) -> None:
-        """The endpoint refused a call that began at `started_at`: fewer at once, and none at all for `pause_s`."""
         now = monotonic()
         if started_at > self._decreased_at:
             self.limit = max(1.0, self.limit / 2.0)
             self._decreased_at = now
         self._paused_until = max(self._paused_until, now + pause_s)
 
-    async def _wait(self) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        try:
-            await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self.release()  # it was granted in the moment of the cancellation
-            elif future in self._waiting:
-                self._waiting.remove(future)
-            raise
+    def settle(self, difference: float) -> None:
+        if self._tokens is not None:
+            self._tokens.settle(difference)
+
+    def _rate_wait_s(self, tokens: float) -> float:
+        wait = self._requests.wait_s() if self._requests is not None else 0.0
+        return max(wait, self._tokens.wait_s()) if self._tokens is not None else wait
+
+    def _take(self, tokens: float) -> None:
+        if self._requests is not None:
+            self._requests.take(1.0)
+        if self._tokens is not None:
+            self._tokens.take(tokens)
+
+
+class Limiter(Protocol):
+    """Where the turns of an endpoint come from: this process alone, or what all processes share."""
+
+    def turns(self, spec: EndpointSpec) -> Turns: ...
+
+
+class LocalLimits:
+    """For one process that makes all the calls."""
+
+    def turns(self, spec: EndpointSpec) -> Turns:
+        return Slots(spec.limits.max_concurrency, spec.limits.rpm, spec.limits.tpm)

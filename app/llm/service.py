@@ -11,7 +11,7 @@ import msgspec
 
 from app.llm.addresses import AddressRule
 from app.llm.errors import EndpointError, ModelFaultError
-from app.llm.limits import LocalRate, Rate, Slots
+from app.llm.limits import Limiter, LocalLimits, Turns
 from app.llm.retries import RetryPolicy
 from app.llm.schemas import ChatRequest, Delta, Embedded, EndpointSpec, Reply, Usage
 from app.llm.tokens import Tokens
@@ -32,18 +32,22 @@ _DEFAULT_ANSWER_TOKENS = 256
 class _Pool:
     """An endpoint's client and its limits."""
 
-    def __init__(self, spec: EndpointSpec, client: "Client") -> None:
+    def __init__(self, client: "Client", turns: Turns, counts_tokens: bool) -> None:
         self.client = client
-        self.slots = Slots(spec.limits.max_concurrency)
-        self.requests: Rate | None = LocalRate(spec.limits.rpm) if spec.limits.rpm else None
-        self.tokens: Rate | None = LocalRate(spec.limits.tpm) if spec.limits.tpm else None
+        self.turns = turns
+        self.counts_tokens = counts_tokens
         self.users = 0
+
+    async def close(self) -> None:
+        await self.turns.close()
+        await self.client.close()
 
 
 class LLM:
     """Calls of one process. `calls` counts attempts that were sent, `in_flight` those that wait for an answer now.
 
-    `environ` is where the variables that endpoints name are looked up; nothing else of it is read. Lives on one event loop.
+    `environ` is where the variables that endpoints name are looked up; nothing else of it is read. `limits` are those of this
+    process unless given. Lives on one event loop.
     """
 
     def __init__(
@@ -53,8 +57,10 @@ class LLM:
         *,
         allow_loopback: bool = False,
         retries: RetryPolicy | None = None,
+        limits: Limiter | None = None,
     ) -> None:
         self._environ = environ
+        self._limits = limits or LocalLimits()
         self._rule = AddressRule(allow_hosts, allow_loopback=allow_loopback)
         self._retries = retries or RetryPolicy()
         self._pools: dict[str, _Pool] = {}
@@ -67,7 +73,7 @@ class LLM:
         body = msgspec.json.encode(_body(spec, request))
         pool = await self._pool(spec)
         try:
-            reserved = _estimated_tokens(body, request) if pool.tokens else 0
+            reserved = _estimated_tokens(body, request) if pool.counts_tokens else 0
             reply = await self._held(pool, reserved, lambda: pool.client.complete(body))
             self._release(pool)
             _settle(pool, reserved, reply.usage)
@@ -81,7 +87,7 @@ class LLM:
         body = msgspec.json.encode({"model": spec.model, "input": texts, "encoding_format": "float", **spec.params})
         pool = await self._pool(spec)
         try:
-            reserved = len(body) // _BYTES_PER_TOKEN if pool.tokens else 0
+            reserved = len(body) // _BYTES_PER_TOKEN if pool.counts_tokens else 0
             try:
                 found = await self._held(pool, reserved, lambda: pool.client.embed(body))
             except ModelFaultError as error:  # a vector is no answer that could be held against a model
@@ -100,7 +106,7 @@ class LLM:
         body = msgspec.json.encode({**_body(spec, request), "stream": True, "stream_options": {"include_usage": True}})
         pool = await self._pool(spec)
         try:
-            reserved = _estimated_tokens(body, request) if pool.tokens else 0
+            reserved = _estimated_tokens(body, request) if pool.counts_tokens else 0
             deltas: AsyncGenerator[Delta, None]
 
             async def begin() -> Delta:
@@ -124,38 +130,37 @@ class LLM:
     async def close(self) -> None:
         pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
-            await pool.client.close()
+            await pool.close()
 
     async def _held(self, pool: _Pool, reserved: int, send: Callable[[], Awaitable[T]]) -> T:
         """The result of `send`, with its slot still held. A call that waits for its next attempt holds no slot."""
         began, attempt = monotonic(), 0
         while True:
             attempt += 1
-            await _wait_for_rate(pool, reserved)
-            await pool.slots.acquire()
+            await pool.turns.acquire(float(reserved))
             self.calls += 1
             self.in_flight += 1
             started = monotonic()
             try:
                 result = await send()
             except EndpointError as error:
-                self._release(pool)
                 pause = self._retries.pause_s(error, attempt, monotonic() - began)
                 if error.kind == "rate_limit" and error.retryable:
-                    pool.slots.refused(started, _rest_s(error, pause))
+                    pool.turns.refused(started, _rest_s(error, pause))
+                self._release(pool)
                 if pause is None:
                     raise _after(error, attempt, monotonic() - began) from error
             except BaseException:
                 self._release(pool)
                 raise
             else:
-                pool.slots.succeeded(started)
+                pool.turns.succeeded(started)
                 return result
             await asyncio.sleep(pause)
 
     def _release(self, pool: _Pool) -> None:
         self.in_flight -= 1
-        pool.slots.release()
+        pool.turns.release()
 
     async def _pool(self, spec: EndpointSpec) -> _Pool:
         pool = self._pools.get(spec.digest)
@@ -171,14 +176,16 @@ class LLM:
                 await self._make_room()
             pool = self._pools.get(spec.digest)  # another call may have been faster
             if pool is None:
-                pool = self._pools[spec.digest] = _Pool(spec, client.Client(spec, base_url, key, self._rule))
+                made = client.Client(spec, base_url, key, self._rule)
+                turns = self._limits.turns(spec)
+                pool = self._pools[spec.digest] = _Pool(made, turns, spec.limits.tpm is not None)
         pool.users += 1
         return pool
 
     async def _make_room(self) -> None:
         idle = next((digest for digest, pool in self._pools.items() if pool.users == 0), None)
         if idle is not None:
-            await self._pools.pop(idle).client.close()
+            await self._pools.pop(idle).close()
 
     def _base_url(self, spec: EndpointSpec) -> str:
         url = spec.base_url
@@ -236,17 +243,9 @@ def _estimated_tokens(body: bytes, request: ChatRequest) -> int:
     return len(body) // _BYTES_PER_TOKEN + (most if isinstance(most, int) else _DEFAULT_ANSWER_TOKENS)
 
 
-async def _wait_for_rate(pool: _Pool, tokens: int) -> None:
-    wait = await pool.requests.reserve(1.0) if pool.requests else 0.0
-    if pool.tokens:
-        wait = max(wait, await pool.tokens.reserve(float(tokens)))
-    if wait > 0:
-        await asyncio.sleep(wait)
-
-
 def _settle(pool: _Pool, reserved: int, usage: Usage | None) -> None:
-    if pool.tokens and usage is not None:
-        pool.tokens.settle(float(usage.prompt_tokens + usage.completion_tokens - reserved))
+    if pool.counts_tokens and usage is not None:
+        pool.turns.settle(float(usage.prompt_tokens + usage.completion_tokens - reserved))
 
 
 def _rest_s(error: EndpointError, pause: float | None) -> float:

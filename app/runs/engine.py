@@ -16,6 +16,7 @@ from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions, is_passing, writing
 from app.kit.errors import DomainError
+from app.llm.fair import CALLER, Share
 from app.llm.service import LLM
 from app.registry.service import Registry
 from app.runs import derived, store, summary
@@ -230,6 +231,7 @@ class Engine:
             return True
         if run is None or run.stopping:
             return not self._closing
+        CALLER.set(Share(run.priority, run.project_id, run.id))
         task = asyncio.create_task(self._cells(run, [Cell(*c) for c in job.cells]) if job.cells else self._finish(run))
         run.tasks.add(task)
         try:
