@@ -17,6 +17,9 @@ from app.kit.asgi import KeepEncodedSlash
 from app.kit.db import make_engine
 from app.migrations import runner
 from app.settings import Settings
+from tests.dialects import share_compiled
+
+share_compiled()
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
