@@ -18,6 +18,9 @@ from app.kit.db import make_engine
 from app.migrations import runner
 from app.runs.shared_queue import install
 from app.settings import Settings
+from tests.dialects import share_compiled
+
+share_compiled()
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -45,8 +45,8 @@ class Versions:
         self.bytes_kept = 0
         self._reading: dict[tuple[Key, int], asyncio.Task[Encoded]] = {}
         self._generations: dict[str, int] = {}
-        session_class: Any = sessions.kw.get("sync_session_class", Session)
-        event.listen(session_class, "after_commit", self._changed)
+        self._session_class: Any = sessions.kw.get("sync_session_class", Session)
+        event.listen(self._session_class, "after_commit", self._changed)
 
     async def get(self, project_id: str, kind: str, name: str, ref: str) -> Encoded:
         """The version as JSON, and its ETag. Raises `NotFoundError`."""
@@ -64,7 +64,9 @@ class Versions:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Ends the reading that nobody waits for any more."""
+        """Ends the reading that nobody waits for any more, and lets go of the sessions: a listener keeps them alive."""
+        if event.contains(self._session_class, "after_commit", self._changed):
+            event.remove(self._session_class, "after_commit", self._changed)
         tasks = list(self._reading.values())
         for task in tasks:
             task.cancel()

@@ -1,19 +1,18 @@
-"""`promptward check` as CI runs it: a git repository, real processes, a model endpoint on a socket."""
+"""`promptward check` in a git repository, on a model endpoint on a socket; how a report and a refusal leave a real process."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import anyio
 import pytest
+from click.testing import Result
 
-from app.devmodel import running_devmodel
+from tests.app.cli.conftest import Run
 from tests.conftest import ROOT
+from tests.served import environment
 
 LIVE = "prompts/docs/answer.prompt.yaml"
 
@@ -21,26 +20,21 @@ LIVE = "prompts/docs/answer.prompt.yaml"
 class Repository:
     """The example project in a git repository of its own."""
 
-    def __init__(self, root: Path, url: str) -> None:
-        self.root, self.url = root, url
+    def __init__(self, root: Path, url: str, cli: Run) -> None:
+        self.root, self.url, self._cli = root, url, cli
 
     def git(self, *arguments: str) -> None:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
         subprocess.run(["git", *identity, *arguments], cwd=self.root, check=True, capture_output=True)
 
-    async def check(self, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("PROMPTWARD_")}
-        clean |= {
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "client")]),
-            "PROMPTWARD_DEVMODEL_URL": self.url,
-            **environ,
-        }
+    def check(self, *options: str) -> Result:
+        """In this process: a start of its own takes longer than most checks."""
+        return self._cli("check", *options)
+
+    def check_as_ci(self, *options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "app.cli.main", "check", *options]
-        return await anyio.to_thread.run_sync(
-            lambda: subprocess.run(
-                command, cwd=self.root, env=clean, capture_output=True, text=True, check=False, timeout=120
-            )
-        )
+        env = environment(PROMPTWARD_DEVMODEL_URL=self.url)
+        return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False, timeout=120)
 
     def use(self, other: str) -> None:
         """The live prompt becomes the other one."""
@@ -48,18 +42,13 @@ class Repository:
 
 
 @pytest.fixture
-async def devmodel() -> AsyncIterator[str]:
-    async with running_devmodel() as url:
-        yield url
-
-
-@pytest.fixture
-def repository(tmp_path: Path, devmodel: str) -> Repository:
+def repository(folder: Path, cli: Run, devmodel_url: str, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    monkeypatch.setenv("PROMPTWARD_DEVMODEL_URL", devmodel_url)
     for name in ("prompts", "datasets"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "promptward.yaml", tmp_path)
-    (tmp_path / ".gitignore").write_text(".promptward/\n")
-    found = Repository(tmp_path, devmodel)
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "promptward.yaml", folder)
+    (folder / ".gitignore").write_text(".promptward/\n")
+    found = Repository(folder, devmodel_url, cli)
     found.git("init", "-q", "-b", "main")
     found.git("add", "-A")
     found.git("commit", "-qm", "one")
@@ -67,9 +56,9 @@ def repository(tmp_path: Path, devmodel: str) -> Repository:
     return found
 
 
-async def test_a_regression_of_one_kind_of_question_is_exit_1_in_every_report(repository: Repository) -> None:
+def test_a_regression_of_one_kind_of_question_is_exit_1_in_every_report(repository: Repository) -> None:
     repository.use("answer-confident")
-    done = await repository.check("--json", "r.json", "--junit", "r.xml", "--markdown", "r.md")
+    done = repository.check_as_ci("--json", "r.json", "--junit", "r.xml", "--markdown", "r.md")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAIL (exit 1)" in done.stdout
     report = json.loads((repository.root / "r.json").read_text())
@@ -85,43 +74,44 @@ async def test_a_regression_of_one_kind_of_question_is_exit_1_in_every_report(re
     )
 
 
-async def test_an_improvement_passes_and_the_second_check_makes_no_call(repository: Repository) -> None:
+def test_an_improvement_passes_and_the_second_check_makes_no_call(repository: Repository) -> None:
     repository.use("answer-better")
-    first = await repository.check("--json", "-")
-    assert first.returncode == 0, first.stdout + first.stderr
-    second = json.loads((await repository.check("--json", "-")).stdout)
+    first = repository.check("--json", "-")
+    assert first.exit_code == 0, first.stdout + first.stderr
+    second = json.loads(repository.check("--json", "-").stdout)
     assert (second["verdict"], second["checks"][0]["cost_usd"]) == ("pass", 0)
 
 
-async def test_nothing_changed_is_nothing_to_judge(repository: Repository) -> None:
+def test_nothing_changed_is_nothing_to_judge(repository: Repository) -> None:
     (repository.root / "README.txt").write_text("not a prompt")
     repository.git("add", "-A")
     repository.git("commit", "-qm", "two")
-    done = await repository.check()
-    assert (done.returncode, "nothing to judge" in done.stdout) == (0, True), done.stderr
+    done = repository.check()
+    assert (done.exit_code, "nothing to judge" in done.stdout) == (0, True), done.stderr
 
 
-async def test_a_saved_baseline_stands_in_for_git(repository: Repository) -> None:
-    saved = await repository.check("--save-baseline", "base.json")
-    assert saved.returncode == 0, saved.stderr
+def test_a_saved_baseline_stands_in_for_git(repository: Repository) -> None:
+    saved = repository.check("--save-baseline", "base.json")
+    assert saved.exit_code == 0, saved.stderr
     repository.use("answer-confident")
-    done = await repository.check("--against", "base.json")
-    assert done.returncode == 1, done.stdout + done.stderr
+    done = repository.check("--against", "base.json")
+    assert done.exit_code == 1, done.stdout + done.stderr
 
 
-async def test_an_endpoint_that_is_down_is_exit_4_and_named(repository: Repository) -> None:
+def test_an_endpoint_that_is_down_is_exit_4_and_named(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMPTWARD_DEVMODEL_URL", "http://127.0.0.1:9/v1")
     repository.use("answer-better")
-    done = await repository.check("--suite", "docs", PROMPTWARD_DEVMODEL_URL="http://127.0.0.1:9/v1")
-    assert done.returncode == 4, done.stdout + done.stderr
+    done = repository.check("--suite", "docs")
+    assert done.exit_code == 4, done.stdout + done.stderr
     assert "dev/large" in done.stdout
     assert "refuses connections" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
-async def test_a_budget_that_runs_out_is_exit_5(repository: Repository) -> None:
+def test_a_budget_that_runs_out_is_exit_5(repository: Repository) -> None:
     repository.use("answer-better")
-    done = await repository.check("--budget", "0.02")
-    assert done.returncode == 5, done.stdout + done.stderr
+    done = repository.check("--budget", "0.02")
+    assert done.exit_code == 5, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -134,15 +124,15 @@ async def test_a_budget_that_runs_out_is_exit_5(repository: Repository) -> None:
         (["--against", "live", "--base", "main"], "not both"),
     ],
 )
-async def test_wrong_usage_is_exit_2_and_says_the_fix(repository: Repository, options: list[str], says: str) -> None:
-    done = await repository.check(*options)
-    assert (done.returncode, says in done.stderr) == (2, True), done.stdout + done.stderr
+def test_wrong_usage_is_exit_2_and_says_the_fix(repository: Repository, options: list[str], says: str) -> None:
+    done = repository.check(*options)
+    assert (done.exit_code, says in done.stderr) == (2, True), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
-async def test_a_broken_file_is_exit_2_and_named_with_its_place(repository: Repository) -> None:
+def test_a_broken_file_is_exit_2_and_named_with_its_place(repository: Repository) -> None:
     path = repository.root / LIVE
     path.write_text(path.read_text().replace("{{ question }}", "{{ qestion }}"))
-    done = await repository.check()
+    done = repository.check_as_ci()
     assert done.returncode == 2
     assert f"{LIVE}#/messages/1/content" in done.stderr
