@@ -15,7 +15,8 @@ from app.kit.errors import ConflictError, DomainError, FieldError, InvalidConten
 from app.registry.kinds.base import invalid
 from app.runs import derived
 from app.runs.asked import RunClone, RunExtend
-from app.runs.planner import Planner, check_cases, check_size, keys_of
+from app.runs.cells import check_cases, check_size, keys_of
+from app.runs.planner import Planner
 from app.runs.schemas import NANO, RunCreate
 from app.runs.spec import Case, encode_cases
 from app.runs.store import PENDING, Loaded

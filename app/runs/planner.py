@@ -2,50 +2,36 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from app.datasets.schemas import Entry, Item
 from app.datasets.sensitivity import above, highest
 from app.datasets.service import Datasets
 from app.generation.bundles import resolve_bundle
 from app.generation.schemas import Bundle, CandidateSpec, CaseInput
-from app.generation.service import answer_key, check_case
-from app.kit.db import batched_by_variables
-from app.kit.errors import FieldError, ForbiddenError, InvalidContentError, NotFoundError
+from app.kit.errors import ForbiddenError, InvalidContentError, NotFoundError
 from app.registry.kinds.dataset import LEVELS
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
 from app.runs import derived
 from app.runs.asked import RunPlan
 from app.runs.asking import Judging, Tested, flagged, judging_of, self_judged
-from app.runs.estimates import Asking, Grid, Keys, at_most, expected, open_cells, reservation
+from app.runs.cells import asking_of, check_cases, check_size, keys_of, known_keys, off_loop
+from app.runs.estimates import Grid, Keys, at_most, expected, open_cells, reservation
 from app.runs.matrix import Candidate, candidates_of, pinned
 from app.runs.sampling import chosen
 from app.runs.schemas import RunCreate
 from app.runs.scoring import LiveMetric, metric_of, rebuilt
 from app.runs.spec import Case, Metric, Spec, Variant
 from app.runs.store import Loaded
-from app.runs.tables import AnswerRow, ScoreRow
 from app.runs.usage import usual
 from evaluators.own.loading import OwnScorers, is_own
 
-__all__ = ["Planned", "Planner", "check_cases", "check_size", "keys_of", "reservation", "stored_bundle"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-MAX_CELLS = 2_000_000
-MAX_PROBLEMS = 20
-
-
-IN_THREAD = 2_000
-"""Cells from which their keys are made off the event loop."""
+__all__ = ["Planned", "Planner", "reservation", "stored_bundle"]
 
 
 class Planned(NamedTuple):
@@ -98,15 +84,16 @@ class Planner:
         check_size(len(variants) * len(items) * repeats)
         cases = [CaseInput(item.inputs, item.history, item.recorded or None) for item in items]
         places = {candidate.id: candidate.at("prompt") for candidate in candidates}
-        await _off_loop(len(cases) * len(variants), check_cases, bundles, variants, items, cases, places)
+        await off_loop(len(cases) * len(variants), check_cases, bundles, variants, items, cases, places)
         measured = any(metric.measured for metric in metrics)
-        keys: Keys = await _off_loop(
+        keys: Keys = await off_loop(
             len(variants) * len(items) * repeats,
             keys_of, bundles, variants, cases, range(repeats), self._project_id, measured=measured,
         )  # fmt: skip
-        known = await self.known(keys)
+        known = await known_keys(self._session, self._project_id, keys)
         open_ = open_cells(keys, known)
-        asking = await self._asking(metrics, judging, items, keys, known, open_)
+        live = await self._live(metrics, judging)
+        asking = await asking_of(self._session, self._project_id, live, items, keys, known, open_)
         estimated = at_most(asked.budget_usd, bundles, cases, open_, asking)
         spec = Spec(
             suite=suite.ref,
@@ -162,49 +149,15 @@ class Planner:
                 f"the suite {suite.name!r} is archived; `promptward restore suites {suite.name}` brings it back",
             )
 
-    async def _asking(
-        self,
-        metrics: Sequence[Metric],
-        judging: Sequence[Judging | None],
-        items: Sequence[Item],
-        keys: Keys,
-        known: set[str],
-        open_: Sequence[dict[int, int]],
-    ) -> list[Asking]:
-        """The scorers that ask models, and how many of their scores there are: of answers that are there, those that were
-        given before; of the others none."""
-        found: list[Asking] = []
-        # Derived metrics stand behind the scorers, and ask nobody.
-        for metric, judge in zip(metrics, judging, strict=False):
-            if judge is None:
-                continue
-            applies = [metric.applies_to(item.tags) for item in items]
-            fresh = sum(cells for counts in open_ for case_no, cells in counts.items() if applies[case_no])
-            scorer = await asyncio.to_thread(rebuilt, metric, judge.rubric, self._own)
-            live = LiveMetric(metric, scorer)
-            scores: dict[str, None] = {}
-            for variant_no, variant in enumerate(keys):
-                for case_no, case in enumerate(variant):
-                    if not applies[case_no]:
-                        continue
-                    for repeat, key in enumerate(case):
-                        if key not in known:
-                            continue
-                        others = [k[case_no][repeat] for n, k in enumerate(keys) if n != variant_no]
-                        scores[live.key(key, items[case_no], others if live.compares else ())] = None
-            given = await self._scores(scores)
-            found.append(Asking(metric, judge, given, len(scores) - given + fresh))
-        return found
-
-    async def _scores(self, keys: Iterable[str]) -> int:
-        """How many of these scores are stored."""
-        total = 0
-        for some in batched_by_variables(keys, 2):
-            query = select(func.count()).where(
-                col(ScoreRow.project_id) == self._project_id, col(ScoreRow.key).in_(some)
-            )
-            total += await self._session.scalar(query) or 0
-        return total
+    async def _live(
+        self, metrics: Sequence[Metric], judging: Sequence[Judging | None]
+    ) -> list[tuple[LiveMetric, Judging]]:
+        """The scorers that ask models. Derived metrics stand behind the scorers, and ask nobody."""
+        return [
+            (LiveMetric(metric, await asyncio.to_thread(rebuilt, metric, judge.rubric, self._own)), judge)
+            for metric, judge in zip(metrics, judging, strict=False)
+            if judge is not None
+        ]
 
     async def more(self, run: Loaded, asked: RunCreate, max_cases: int | None) -> list[Item]:
         """The items that a run of so many cases has beside those of this run."""
@@ -309,73 +262,6 @@ class Planner:
                     )
                 )
         return bundles, variants
-
-    async def known(self, keys: Keys) -> set[str]:
-        """Which of these cells have an answer."""
-        known: set[str] = set()
-        for some in batched_by_variables(dict.fromkeys(key for v in keys for case in v for key in case), 2):
-            query = select(col(AnswerRow.cell_key)).where(
-                col(AnswerRow.project_id) == self._project_id, col(AnswerRow.cell_key).in_(some)
-            )
-            known |= {*await self._session.scalars(query)}
-        return known
-
-
-def check_size(cells: int) -> None:
-    if cells > MAX_CELLS:
-        raise InvalidContentError(f"{cells:,} cells; a run has at most {MAX_CELLS:,}: use max_cases or fewer repeats")
-
-
-def check_cases(
-    bundles: Sequence[Bundle],
-    variants: Sequence[Variant],
-    items: Sequence[Item],
-    cases: Sequence[CaseInput],
-    places: Mapping[str, str],
-) -> None:
-    """Raises `InvalidContentError` for cases that do not fit a prompt; `places` are the pointers by candidate."""
-    problems: list[FieldError] = []
-    seen: set[tuple[str, bool]] = set()
-    for bundle, variant in zip(bundles, variants, strict=True):
-        alike = (bundle.prompt_digest, bundle.rag is not None)
-        if alike in seen or len(problems) >= MAX_PROBLEMS:
-            continue
-        seen.add(alike)
-        for item, case in zip(items, cases, strict=True):
-            try:
-                check_case(bundle, case)
-            except InvalidContentError as error:
-                detail = f"case {item.id!r} with {variant.prompt}: {error.detail}"
-                problems.append(FieldError(places[variant.candidate], detail))
-                if len(problems) >= MAX_PROBLEMS:
-                    break
-    if problems:
-        raise InvalidContentError("; ".join(p.detail for p in problems[:3]), problems)
-
-
-def keys_of(
-    bundles: Sequence[Bundle],
-    variants: Sequence[Variant],
-    cases: Sequence[CaseInput],
-    repeats: Iterable[int],
-    project_id: str,
-    *,
-    measured: bool,
-) -> Keys:
-    """The cells' keys, `[variant][case][repeat]`."""
-    numbers = list(repeats)
-    return [
-        [
-            [answer_key(bundle, case, repeat, variant.epoch, project_id, measured=measured) for repeat in numbers]
-            for case in cases
-        ]
-        for bundle, variant in zip(bundles, variants, strict=True)
-    ]
-
-
-async def _off_loop(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Work on so many cells: in a thread when they are many."""
-    return await asyncio.to_thread(work, *args, **kwargs) if size >= IN_THREAD else work(*args, **kwargs)
 
 
 def _erased(count: int) -> list[str]:
