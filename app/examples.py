@@ -224,6 +224,15 @@ EXAMPLES: dict[str, Example] = {
         {"environment": "production", "prompt": "docs/answer@1", "endpoint": "recorded", "notes": "shorter answers"},
     ),
     "resume_run": Example("/runs/run_<id>/resume", {"budget_usd": 5}),
+    "plan_run": Example(
+        "/runs/plan",
+        {
+            "suite": "docs",
+            "matrix": {"prompts": ["docs/answer"], "endpoints": ["recorded"], "params": [{}, {"temperature": 0}]},
+        },
+    ),
+    "extend_run": Example("/runs/run_<id>/extend", {"max_cases": 2}),
+    "clone_run": Example("/runs/run_<id>/clone", {"changes": {"max_cases": 2}}),
     "rescore_run": Example("/runs/run_<id>/rescore", {"suite": "docs"}),
     "evaluate_release": Example("/releases/rel_<id>/evaluate", {"reason": "the policy changed"}),
     "approve_release": Example("/releases/rel_<id>/approve", {"revision": 2, "reason": "read the flips"}),

@@ -51,9 +51,17 @@ class Output:
         """A remark for people, on stderr."""
         print(text, file=sys.stderr)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-        """A table. Columns whose name starts with `>` are numbers and stand to the right; None is shown as a dash."""
-        if self.as_json:
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        title: str | None = None,
+        aside: bool = False,
+    ) -> None:
+        """A table. Columns whose name starts with `>` are numbers and stand to the right; None is shown as a dash. `aside`:
+        a remark, on stderr."""
+        if self.as_json and not aside:
             return
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
@@ -66,7 +74,7 @@ class Output:
         for row in rows:
             table.add_row(*[_cell(value) if not isinstance(value, Text) else value for value in row])
         if table.row_count:
-            self.console.print(table)
+            (self.progress if aside else self.console).print(table)
         else:
             self.note("nothing found")
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.schemas import Caller
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+from app.runs.asked import RunClone, RunExtend, RunPlan
 from app.runs.export import MEDIA_TYPES, export
 from app.runs.masking import Masking
 from app.runs.results import Filters
@@ -53,6 +54,12 @@ class RunController(Controller):
             async with state.sessions() as session:
                 return Response(await runs.get(session, caller.project_id, started.id), status_code=200)
         return Response(started, status_code=202)
+
+    @post("/plan", operation_id="plan_run", opt=WRITE, status_code=200)
+    async def plan(self, caller: NamedDependency[Caller], state: State, data: JSONBody[RunCreate]) -> RunPlan:
+        """What such a run would call, and what that may take, by endpoint. Stores nothing and calls nothing."""
+        runs: Runs = state.runs
+        return await runs.plan(caller, data)
 
     @get("/", operation_id="list_runs", opt=READ)
     async def page(
@@ -191,9 +198,29 @@ class RunController(Controller):
         run_id: FromPath[str],
         data: JSONBody[RunResume | None] = None,
     ) -> RunRead:
-        """Run what was cancelled, or lost to infrastructure."""
+        """Run what was cancelled, or lost to infrastructure; with `only` errors the latter alone."""
         runs: Runs = state.runs
         return await runs.resume(caller, run_id, data or RunResume())
+
+    @post("/{run_id:str}/extend", operation_id="extend_run", opt=WRITE, status_code=202)
+    async def extend(
+        self, caller: NamedDependency[Caller], state: State, run_id: FromPath[str], data: JSONBody[RunExtend]
+    ) -> RunRead:
+        """More cases or repeats into a run at rest; what it has stays."""
+        runs: Runs = state.runs
+        return await runs.extend(caller, run_id, data)
+
+    @post("/{run_id:str}/clone", operation_id="clone_run", opt=WRITE, status_code=202)
+    async def clone(
+        self,
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
+        data: JSONBody[RunClone | None] = None,
+    ) -> RunStarted:
+        """A new run, asked for as this one was, with the versions that it had, but for the changes."""
+        runs: Runs = state.runs
+        return await runs.clone(caller, run_id, data or RunClone())
 
     @post("/{run_id:str}/rescore", operation_id="rescore_run", opt=WRITE, status_code=202)
     async def rescore(

@@ -6,30 +6,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
-from app.datasets.schemas import Item
+from app.datasets.schemas import Entry, Item
+from app.datasets.sensitivity import above, highest
 from app.datasets.service import Datasets
 from app.generation.bundles import resolve_bundle
 from app.generation.schemas import Bundle, CandidateSpec, CaseInput
-from app.generation.service import answer_key, check_case
-from app.kit.db import batched_by_variables
-from app.kit.errors import BudgetError, FieldError, InvalidContentError, NotFoundError
+from app.kit.errors import ForbiddenError, InvalidContentError, NotFoundError
+from app.registry.kinds.dataset import LEVELS
 from app.registry.kinds.suite import Suite
 from app.registry.service import Artifact, Registry
 from app.runs import derived
+from app.runs.asked import RunPlan
 from app.runs.asking import Judging, Tested, flagged, judging_of, self_judged
-from app.runs.budget import most_nano
-from app.runs.schemas import NANO, RunCreate
-from app.runs.scoring import metric_of
-from app.runs.spec import Case, Metric, Spec, Variant, sample
-from app.runs.tables import AnswerRow
+from app.runs.cells import asking_of, check_cases, check_size, keys_of, known_keys, off_loop
+from app.runs.estimates import Grid, Keys, at_most, expected, open_cells, reservation
+from app.runs.matrix import Candidate, candidates_of, pinned
+from app.runs.sampling import chosen
+from app.runs.schemas import RunCreate
+from app.runs.scoring import LiveMetric, metric_of, rebuilt
+from app.runs.spec import Case, Metric, Spec, Variant
+from app.runs.store import Loaded
+from app.runs.usage import usual
 from evaluators.own.loading import OwnScorers, is_own
 
-MAX_CELLS = 2_000_000
-MAX_PROBLEMS = 20
+__all__ = ["Planned", "Planner", "reservation", "stored_bundle"]
 
 
 class Planned(NamedTuple):
@@ -37,22 +39,26 @@ class Planned(NamedTuple):
 
     spec: Spec
     cases: list[Case]
-    keys: list[list[list[str]]]
+    keys: Keys
     known: set[str]
     estimated_nano: int | None
+    grid: Grid
 
-
-class Candidate(NamedTuple):
-    id: str
-    spec: CandidateSpec
-    pointer: str
+    @property
+    def cached(self) -> int:
+        """How many cells have an answer."""
+        return sum(key in self.known for variant in self.keys for case in variant for key in case)
 
 
 class Planner:
     """Plans runs of one project, within the caller's transaction."""
 
-    def __init__(self, session: AsyncSession, project_id: str, actor: str, own: OwnScorers) -> None:
+    def __init__(
+        self, session: AsyncSession, project_id: str, actor: str, own: OwnScorers, clearance: str = LEVELS[-1]
+    ) -> None:
+        """`clearance` is what whoever asks may see of the items."""
         self._session, self._project_id, self._own = session, project_id, own
+        self._clearance = clearance
         self._registry = Registry(session, project_id, actor=actor)
         self._datasets = Datasets(session, project_id, actor=actor)
 
@@ -60,45 +66,35 @@ class Planner:
         """`epochs` by candidate id replace the epoch that `fresh` gives. Raises `InvalidContentError` with the pointer of every part that cannot be run, `BudgetError` when the budget
         does not allow one call."""
         suite = await self.suite(asked.suite)
+        await self._require_in_use(suite, asked.suite)
         content: Suite = suite.content
         dataset = await self._registry.by_digest("dataset", suite.pins["/dataset"])
-        entries = [e for e in await self._datasets.entries(dataset) if content.split in ("", e.split)]
-        if not entries:
-            names = ", ".join(sorted({e.split for e in await self._datasets.entries(dataset)} - {""})) or "none"
-            raise InvalidContentError.at("/suite", f"{content.dataset} has no split {content.split!r}; it has {names}")
-        chosen = [entries[i] for i in sample([entry.id for entry in entries], asked.max_cases)]
-        items = [item for item in await self._datasets.some(chosen) if not item.erased]
+        found = await self.chosen(suite, dataset, asked)
+        items = [item for item in await self._datasets.some(found) if not item.erased]
         if not items:
             raise InvalidContentError.at("/suite", f"all items of {content.dataset} were erased")
         judging = await judging_of(self._registry, suite)
         repeats = asked.repeats or content.repeats
         metrics = await self._metrics(suite, judging, repeats)
         epoch = run_id if asked.fresh else ""
-        bundles, variants = await self._variants(asked, suite, defaultdict(lambda: epoch, epochs or {}))
+        candidates = candidates_of(asked)
+        bundles, variants = await self._variants(candidates, suite, defaultdict(lambda: epoch, epochs or {}))
         tested = [Tested(v.id, b.endpoint) for v, b in zip(variants, bundles, strict=True)]
         warned = self_judged(suite, judging, tested)
-        cells = len(variants) * len(items) * repeats
-        if cells > MAX_CELLS:
-            raise InvalidContentError(
-                f"{cells:,} cells; a run has at most {MAX_CELLS:,}: use max_cases or fewer repeats"
-            )
+        check_size(len(variants) * len(items) * repeats)
         cases = [CaseInput(item.inputs, item.history, item.recorded or None) for item in items]
-        self._check_cases(bundles, variants, items, cases)
+        places = {candidate.id: candidate.at("prompt") for candidate in candidates}
+        await off_loop(len(cases) * len(variants), check_cases, bundles, variants, items, cases, places)
         measured = any(metric.measured for metric in metrics)
-        keys = [
-            [
-                [
-                    answer_key(bundle, case, repeat, variant.epoch, self._project_id, measured=measured)
-                    for repeat in range(repeats)
-                ]
-                for case in cases
-            ]
-            for bundle, variant in zip(bundles, variants, strict=True)
-        ]
-        known = await self._known([key for variant in keys for case in variant for key in case])
-        # Derived metrics stand behind the scorers, and ask nobody.
-        asking = [(m, j) for m, j in zip(metrics, judging, strict=False) if j is not None]
-        estimated = self._estimate(asked, bundles, cases, keys, known, asking)
+        keys: Keys = await off_loop(
+            len(variants) * len(items) * repeats,
+            keys_of, bundles, variants, cases, range(repeats), self._project_id, measured=measured,
+        )  # fmt: skip
+        known = await known_keys(self._session, self._project_id, keys)
+        open_ = open_cells(keys, known)
+        live = await self._live(metrics, judging)
+        asking = await asking_of(self._session, self._project_id, live, items, keys, known, open_)
+        estimated = at_most(asked.budget_usd, bundles, cases, open_, asking)
         spec = Spec(
             suite=suite.ref,
             suite_digest=suite.digest,
@@ -110,10 +106,80 @@ class Planner:
             cases=len(items),
             max_cases=asked.max_cases,
             fresh=asked.fresh,
-            warnings=[*warned.values(), *_erased(len(chosen) - len(items))],
+            warnings=[*warned.values(), *_erased(len(found) - len(items))],
+            asked=pinned(asked, suite.ref, variants, repeats),
         )
         stored = [Case(item.id, item.digest, item.tags, item.cluster) for item in items]
-        return Planned(spec, stored, keys, known, estimated)
+        grid = Grid(bundles, variants, cases, repeats, open_, asking)
+        return Planned(spec, stored, keys, known, estimated, grid)
+
+    async def chosen(self, suite: Artifact, dataset: Artifact, asked: RunCreate) -> list[Entry]:
+        """The items that a run is about: those of the suite's split, filtered and sampled as asked. Raises
+        `InvalidContentError` when there are none, `ForbiddenError` for a search in what the caller may not see."""
+        content: Suite = suite.content
+        level = highest(dataset.content)
+        if asked.only is not None and asked.only.text is not None and above(level, self._clearance):
+            raise ForbiddenError.at(
+                "/only/text",
+                f"{content.dataset} holds {level} values, and this key's clearance is {self._clearance}: "
+                "they cannot be searched",
+            )
+        entries = await self._datasets.entries(dataset)
+        found = [e for e in entries if content.split in ("", e.split)]
+        if not found:
+            names = ", ".join(sorted({e.split for e in entries} - {""})) or "none"
+            raise InvalidContentError.at("/suite", f"{content.dataset} has no split {content.split!r}; it has {names}")
+        return await chosen(self._datasets, found, asked)
+
+    async def expected(self, planned: Planned) -> RunPlan:
+        """What a planned run will likely take, by endpoint."""
+        seen = await usual(self._session, self._project_id, planned.grid.variants)
+        return await asyncio.to_thread(
+            expected, planned.grid, seen, planned.estimated_nano, planned.cached, planned.spec.warnings
+        )
+
+    async def _require_in_use(self, suite: Artifact, given: Any) -> None:
+        """A name that was archived starts no run. A digest names a content, which nobody archives."""
+        if suite.name is None or not isinstance(given, str) or "sha256:" in given:
+            return
+        row = await self._registry.repository.artifact("suite", suite.name)
+        if row is not None and row.archived_at is not None:
+            raise InvalidContentError.at(
+                "/suite",
+                f"the suite {suite.name!r} is archived; `promptward restore suites {suite.name}` brings it back",
+            )
+
+    async def _live(
+        self, metrics: Sequence[Metric], judging: Sequence[Judging | None]
+    ) -> list[tuple[LiveMetric, Judging]]:
+        """The scorers that ask models. Derived metrics stand behind the scorers, and ask nobody."""
+        return [
+            (LiveMetric(metric, await asyncio.to_thread(rebuilt, metric, judge.rubric, self._own)), judge)
+            for metric, judge in zip(metrics, judging, strict=False)
+            if judge is not None
+        ]
+
+    async def more(self, run: Loaded, asked: RunCreate, max_cases: int | None) -> list[Item]:
+        """The items that a run of so many cases has beside those of this run."""
+        if max_cases is None:
+            return []
+        if max_cases < len(run.cases):
+            raise InvalidContentError.at(
+                "/max_cases", f"the run has {len(run.cases)} cases already; cells are never taken out"
+            )
+        suite = await self.suite(asked.suite)
+        dataset = await self._registry.by_digest("dataset", run.spec.dataset_digest)
+        found = await self.chosen(suite, dataset, msgspec.structs.replace(asked, max_cases=max_cases))
+        have = {case.id for case in run.cases}
+        items = await self._datasets.some([entry for entry in found if entry.id not in have])
+        return [item for item in items if not item.erased]
+
+    async def items(self, cases: Sequence[Case]) -> list[Item]:
+        """The items of a run's cases, in their order."""
+        return await self._datasets.some([Entry(case.id, case.digest, case.tags) for case in cases])
+
+    async def bundle(self, variant: Variant) -> Bundle:
+        return await stored_bundle(self._registry, variant)
 
     async def suite(self, given: Any, pointer: str = "/suite") -> Artifact:
         """The suite of a reference or a `{content}`."""
@@ -152,11 +218,8 @@ class Planner:
         return metrics
 
     async def _variants(
-        self, asked: RunCreate, suite: Artifact, epochs: Mapping[str, str]
+        self, candidates: Sequence[Candidate], suite: Artifact, epochs: Mapping[str, str]
     ) -> tuple[list[Bundle], list[Variant]]:
-        candidates = [Candidate(f"c{i + 1}", spec, f"/candidates/{i}") for i, spec in enumerate(asked.candidates)]
-        if asked.baseline is not None:
-            candidates.insert(0, Candidate("baseline", asked.baseline, "/baseline"))
         bundles: list[Bundle] = []
         variants: list[Variant] = []
         for candidate in candidates:
@@ -168,10 +231,13 @@ class Planner:
                 ]
             if not endpoints:
                 raise InvalidContentError.at(
-                    f"{candidate.pointer}/endpoint", "name an endpoint here, or endpoints in the suite"
+                    candidate.at("endpoint"), "name an endpoint here, or endpoints in the suite"
                 )
             for endpoint in endpoints:
-                bundle = await resolve_bundle(self._registry, candidate.spec, endpoint, pointer=candidate.pointer)
+                try:
+                    bundle = await resolve_bundle(self._registry, candidate.spec, endpoint, pointer=candidate.pointer)
+                except InvalidContentError as error:
+                    raise candidate.placed(error) from error
                 label = bundle.spec.name
                 if any(v.candidate == candidate.id and v.endpoint_name == label for v in variants):
                     raise InvalidContentError.at(candidate.pointer, f"the endpoint {label!r} comes twice")
@@ -197,102 +263,9 @@ class Planner:
                 )
         return bundles, variants
 
-    def _check_cases(
-        self, bundles: Sequence[Bundle], variants: Sequence[Variant], items: Sequence[Item], cases: Sequence[CaseInput]
-    ) -> None:
-        problems: list[FieldError] = []
-        seen: set[tuple[str, bool]] = set()
-        for bundle, variant in zip(bundles, variants, strict=True):
-            alike = (bundle.prompt_digest, bundle.rag is not None)
-            if alike in seen or len(problems) >= MAX_PROBLEMS:
-                continue
-            seen.add(alike)
-            where = "/baseline" if variant.candidate == "baseline" else f"/candidates/{int(variant.candidate[1:]) - 1}"
-            for item, case in zip(items, cases, strict=True):
-                try:
-                    check_case(bundle, case)
-                except InvalidContentError as error:
-                    detail = f"case {item.id!r} with {variant.prompt}: {error.detail}"
-                    problems.append(FieldError(f"{where}/prompt", detail))
-                    if len(problems) >= MAX_PROBLEMS:
-                        break
-        if problems:
-            raise InvalidContentError("; ".join(p.detail for p in problems[:3]), problems)
-
-    async def _known(self, keys: Sequence[str]) -> set[str]:
-        known: set[str] = set()
-        for some in batched_by_variables(dict.fromkeys(keys), 2):
-            query = select(col(AnswerRow.cell_key)).where(
-                col(AnswerRow.project_id) == self._project_id, col(AnswerRow.cell_key).in_(some)
-            )
-            known |= {*await self._session.scalars(query)}
-        return known
-
-    def _estimate(
-        self,
-        asked: RunCreate,
-        bundles: Sequence[Bundle],
-        cases: Sequence[CaseInput],
-        keys: list[list[list[str]]],
-        known: set[str],
-        judging: Sequence[tuple[Metric, Judging]],
-    ) -> int | None:
-        """What the calls for answers that are not known, and for judging them, may cost at most, in nano-dollars; None when
-        an endpoint has no price."""
-        total, least = 0, None
-        counted: set[str] = set()
-        priced = True
-        for bundle, variant_keys in zip(bundles, keys, strict=True):
-            calls = bundle.endpoint.provider != "replay"
-            if calls and bundle.endpoint.price is None:
-                priced = self._unpriced(asked, bundle.spec.name)
-                continue
-            for case, case_keys in zip(cases, variant_keys, strict=True):
-                open_ = {key for key in case_keys if key not in known} - counted
-                if open_:
-                    counted |= open_
-                    amount = reservation(bundle, case)
-                    total += len(open_) * amount
-                    if calls:
-                        least = amount if least is None else min(least, amount)
-        for metric, judge in judging:
-            for name, most in judge.most_nano(metric.args):
-                if most is None:
-                    priced = self._unpriced(asked, name)
-                else:
-                    total += len(counted) * most
-        if asked.budget_usd is not None and least is not None and least > asked.budget_usd * NANO:
-            raise BudgetError.at(
-                "/budget_usd",
-                f"one call may cost ${least / NANO:.6f}; a budget of ${asked.budget_usd:g} does not allow it",
-            )
-        return total if priced else None
-
-    def _unpriced(self, asked: RunCreate, endpoint: str) -> bool:
-        if asked.budget_usd is not None:
-            raise InvalidContentError.at(
-                "/budget_usd", f"the endpoint {endpoint!r} has no price, so that a budget cannot bound it"
-            )
-        return False
-
 
 def _erased(count: int) -> list[str]:
     return [f"{count} of the dataset's items were erased and are left out"] if count else []
-
-
-def reservation(bundle: Bundle, case: CaseInput) -> int:
-    """Nano-dollars that one cell may cost at most, from the size of what is sent and the longest answer."""
-    price = bundle.endpoint.price
-    if price is None or bundle.endpoint.provider == "replay":
-        return 0
-    size = len(msgspec.json.encode(bundle.prompt.messages)) + len(msgspec.json.encode((case.inputs, case.history)))
-    if bundle.rag is not None:
-        size += 2_000 * bundle.rag.retriever.top_k
-    if bundle.tools is not None:
-        size += len(msgspec.json.encode(bundle.tools))
-    params = {**bundle.endpoint.params, **bundle.prompt.params, **bundle.params}
-    rounds = bundle.tools.max_rounds if bundle.tools is not None else 1
-    return rounds * most_nano(size, params, price.input, price.output)
 
 
 async def stored_bundle(registry: Registry, variant: Variant) -> Bundle:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.generation.schemas import CandidateSpec, Draft
+from app.runs.asked import MAX_CANDIDATES, Matrix, Only, RunPlan
 from evaluators.contract import Chunk
 
 RunStatus = Literal["queued", "running", "done", "budget", "cancelled", "failed"]
@@ -26,25 +27,31 @@ def usd(nano: int) -> float:
 class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`suite` is a reference, or `{content}`. A candidate without an endpoint is run on all of the suite's.
 
-    `repeats` replaces the suite's; `max_cases` takes that many cases of the dataset, always the same ones; `fresh` asks
-    again for answers that are known, though not again for what judges have said of an equal answer. Where runs wait for the
-    same endpoint, those of a higher `priority` come first.
+    `repeats` replaces the suite's; `max_cases` takes that many cases of the dataset, for a `seed` always the same ones, with
+    `stratify` in the shares of their first tags; `only` filters before. `fresh` asks again for answers that are known, though
+    not again for what judges have said of an equal answer. The combinations of `matrix` come after the `candidates`. Where
+    runs wait for the same endpoint, those of a higher `priority` come first.
     """
 
     suite: str | Draft
-    candidates: Annotated[list[CandidateSpec], msgspec.Meta(min_length=1, max_length=100)]
+    candidates: Annotated[list[CandidateSpec], msgspec.Meta(max_length=MAX_CANDIDATES)] = []
     baseline: CandidateSpec | None = None
     repeats: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
     budget_usd: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] | None = None
     max_cases: Annotated[int, msgspec.Meta(ge=1)] | None = None
     fresh: bool = False
     priority: Literal["high", "normal", "low"] = "normal"
+    matrix: Matrix | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
+    stratify: bool = False
+    only: Only | None = None
 
 
 class RunResume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`budget_usd` replaces the run's budget; what was spent before counts."""
+    """`budget_usd` replaces the run's budget; what was spent before counts. `only` errors: what was cancelled stays so."""
 
     budget_usd: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    only: Literal["errors"] | None = None
 
 
 class RunRescore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,13 +81,15 @@ class Cells(msgspec.Struct, frozen=True):
 
 
 class RunStarted(msgspec.Struct, frozen=True):
-    """A run that was made. `cells.cached` are those whose answers are known; `estimated_cost_usd` is null without prices."""
+    """A run that was made. `cells.cached` are those whose answers are known; `estimated_cost_usd` is what it may cost at most,
+    null without prices; `plan` says what is expected, by endpoint."""
 
     id: str
     status: RunStatus
     cells: Cells
     estimated_cost_usd: float | None
     warnings: list[str]
+    plan: RunPlan | None = None
 
 
 class MetricSummary(msgspec.Struct, frozen=True):

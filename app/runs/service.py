@@ -21,10 +21,12 @@ from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.llm.service import LLM
 from app.registry.lineage import Lineage
 from app.registry.repository import Repository
-from app.runs import compare, results, store
+from app.runs import compare, control, results, store
+from app.runs.asked import RunClone, RunExtend, RunPlan
 from app.runs.compare import CaseInfo, RunEvidence, Side
 from app.runs.engine import Engine
 from app.runs.errors import RunActiveError, RunNotFoundError
+from app.runs.matrix import drafted
 from app.runs.pace import Pace
 from app.runs.planner import Planned, Planner
 from app.runs.processes import Processes
@@ -91,16 +93,26 @@ class Runs:
         run_id = new_id("run")
         async with self._sessions.begin() as session:
             await writing(session)
-            planned = await Planner(session, caller.project_id, caller.actor, self._own).plan(asked, run_id, epochs)
+            planner = Planner(session, caller.project_id, caller.actor, self._own, caller.clearance)
+            planned = await planner.plan(asked, run_id, epochs)
+            plan = await planner.expected(planned)
             await self._store(session, caller, asked, run_id, planned)
             spec = planned.spec
             details = {"suite": spec.suite, "candidates": {v.id: v.bundle for v in spec.variants}}
             _note(session, caller, "created", run_id, spec.suite_digest, details)
         await self._engine.launch(caller.project_id, run_id)
-        keys = [key for variant in planned.keys for case in variant for key in case]
-        cells = Cells(planned=len(keys), cached=sum(key in planned.known for key in keys))
-        estimated = None if planned.estimated_nano is None else usd(planned.estimated_nano)
-        return RunStarted(run_id, "running", cells, estimated, planned.spec.warnings)
+        cells = Cells(planned=plan.cells, cached=plan.cached)
+        return RunStarted(run_id, "running", cells, plan.estimated_cost_usd, planned.spec.warnings, plan)
+
+    async def plan(self, caller: Caller, asked: RunCreate) -> RunPlan:
+        """What such a run would do and take. Stores nothing and calls nothing; refuses what `create` would refuse."""
+        async with self._sessions() as session:
+            if drafted(asked):
+                await writing(session)  # contents are kept to be planned with, and forgotten with the transaction
+            planner = Planner(session, caller.project_id, caller.actor, self._own, caller.clearance)
+            plan = await planner.expected(await planner.plan(asked, new_id("run")))
+            await session.rollback()
+        return plan
 
     async def wait(self, project_id: str, run_id: str, seconds: float) -> bool:
         """Whether the run comes to rest within that time."""
@@ -180,16 +192,36 @@ class Runs:
             run = await self._at_rest(session, project_id, run_id)
             if asked.budget_usd is not None:
                 run.row.budget_nano = round(asked.budget_usd * NANO)
-            await store.reopen(session, project_id, run_id, ("cancelled", "errored"))
+            statuses = ("errored",) if asked.only == "errors" else ("cancelled", "errored")
+            await store.reopen(session, project_id, run_id, statuses)
             await store.reopen_unjudged(session, project_id, run_id)
-            _begin_anew(run.row)
-            details = {"suite": run.spec.suite} | (
-                {"budget_usd": asked.budget_usd} if asked.budget_usd is not None else {}
-            )
+            store.begin_anew(run.row, "done" if asked.only is None or run.row.status == "failed" else run.row.status)
+            details = {"suite": run.spec.suite} | {
+                name: value for name, value in msgspec.structs.asdict(asked).items() if value is not None
+            }
             _note(session, caller, "resumed", run_id, run.spec.suite_digest, details)
         await self._engine.launch(project_id, run_id)
         async with self._sessions() as session:
             return await self.get(session, project_id, run_id)
+
+    async def extend(self, caller: Caller, run_id: str, asked: RunExtend) -> RunRead:
+        """More cases or repeats into the same run; what it has stays as it is."""
+        async with self._sessions.begin() as session:
+            await writing(session)
+            run = await self._at_rest(session, caller.project_id, run_id, cases=True)
+            planner = Planner(session, caller.project_id, caller.actor, self._own, caller.clearance)
+            details = await control.extend(session, planner, run, asked)
+            _note(session, caller, "extended", run_id, run.spec.suite_digest, details)
+        await self._engine.launch(caller.project_id, run_id)
+        async with self._sessions() as session:
+            return await self.get(session, caller.project_id, run_id)
+
+    async def clone(self, caller: Caller, run_id: str, asked: RunClone) -> RunStarted:
+        """A new run that is asked for as this one was, but for the changes."""
+        async with self._sessions() as session:
+            run = await self._load(session, caller.project_id, run_id, cases=False)
+        with control.in_changes(asked):
+            return await self.create(caller, control.changed(run, asked))
 
     async def rescore(self, caller: Caller, run_id: str, asked: RunRescore) -> RunRead:
         """Scores the stored answers by a suite's scorers. No model under test is called."""
@@ -211,7 +243,7 @@ class Runs:
             await lineage.note_use("run", run_id, spec.contents, self._clock())
             await store.forget_scores(session, caller.project_id, run_id)
             await store.reopen(session, caller.project_id, run_id, ("cached", "answered", "failed"))
-            _begin_anew(run.row, run.row.status)
+            store.begin_anew(run.row, run.row.status)
             _note(session, caller, "rescored", run_id, suite.digest, {"suite": suite.ref})
         await self._engine.launch(caller.project_id, run_id)
         async with self._sessions() as session:
@@ -310,17 +342,12 @@ class Runs:
             raise RunNotFoundError(f"there is no run {run_id!r}")
         return run
 
-    async def _at_rest(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
-        run = await self._load(session, project_id, run_id, cases=False)
+    async def _at_rest(self, session: AsyncSession, project_id: str, run_id: str, *, cases: bool = False) -> Loaded:
+        await store.lock(session, project_id, run_id)
+        run = await self._load(session, project_id, run_id, cases=cases)
         if run.row.status not in RESTING:
             raise RunActiveError(f"run {run_id} is {run.row.status}; cancel it first, or wait until it is done")
         return run
-
-
-def _begin_anew(row: RunRow, rests_as: str = "done") -> None:
-    row.status, row.ends_as, row.rests_as = "queued", "done", rests_as
-    row.reason = row.reason if rests_as != "done" else None
-    row.attempt += 1
 
 
 def _note(session: AsyncSession, caller: Caller, action: str, run_id: str, suite: str, details: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What a run is resolved to when it is made, and stored as: nothing moves under it afterwards."""
 
 import hashlib
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -93,7 +94,8 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """The run as it was asked for, with everything resolved."""
+    """The run as it was asked for, with everything resolved. `asked` is the request itself, its references pinned; runs of
+    earlier releases lack it."""
 
     suite: str
     suite_digest: str
@@ -106,6 +108,7 @@ class Spec(msgspec.Struct, frozen=True):
     max_cases: int | None = None
     fresh: bool = False
     warnings: list[str] = []
+    asked: dict[str, Any] | None = None
 
     @property
     def contents(self) -> Iterator[tuple[str, str | None]]:
@@ -160,12 +163,41 @@ class Cell(NamedTuple):
     repeat: int
 
 
-def sample(item_ids: Sequence[str], size: int | None) -> list[int]:
-    """The positions of `size` items, in their order; always the same ones, and a larger sample holds the smaller ones."""
+def sample(item_ids: Sequence[str], size: int | None, seed: int | None = None) -> list[int]:
+    """The positions of `size` items, in their order; for a seed always the same ones, and a larger sample holds the smaller
+    ones."""
     if size is None or size >= len(item_ids):
         return list(range(len(item_ids)))
-    by_hash = sorted(range(len(item_ids)), key=lambda no: _hash("sample", item_ids[no]))
-    return sorted(by_hash[:size])
+    return sorted(_shuffled(item_ids, range(len(item_ids)), seed)[:size])
+
+
+def stratified(item_ids: Sequence[str], strata: Sequence[str], size: int | None, seed: int | None = None) -> list[int]:
+    """The same with the strata (one per item) in their shares of the whole, one of each at least where `size` allows.
+
+    Shares are those of Webster's method (the Sainte-Laguë divisors): next comes the stratum with the largest n / (2k + 1), of
+    which k items are taken. Unlike the largest remainder it never takes an item back when the sample grows.
+    """
+    if size is None or size >= len(item_ids):
+        return list(range(len(item_ids)))
+    members: dict[str, list[int]] = {}
+    for position, stratum in enumerate(strata):
+        members.setdefault(stratum, []).append(position)
+    waiting = {name: iter(_shuffled(item_ids, positions, seed)) for name, positions in members.items()}
+    # First one of each, the largest first; from then on by their quotients. Names settle ties.
+    queue = [(-float("inf"), -len(positions), name, 0) for name, positions in members.items()]
+    heapq.heapify(queue)
+    taken: list[int] = []
+    while len(taken) < size:
+        _, negative, name, count = heapq.heappop(queue)
+        taken.append(next(waiting[name]))
+        if count + 1 < -negative:
+            heapq.heappush(queue, (negative / (2 * count + 3), negative, name, count + 1))
+    return sorted(taken)
+
+
+def _shuffled(item_ids: Sequence[str], positions: Iterable[int], seed: int | None) -> list[int]:
+    salt = ["sample"] if seed is None else ["sample", str(seed)]
+    return sorted(positions, key=lambda no: _hash(*salt, item_ids[no]))
 
 
 def case_order(run_id: str, cases: Sequence[Case]) -> list[int]:

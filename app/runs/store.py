@@ -192,6 +192,13 @@ async def lock(session: AsyncSession, project_id: str, run_id: str) -> RunRow | 
     return await session.get(RunRow, (project_id, run_id), populate_existing=True, with_for_update=True)
 
 
+def begin_anew(row: RunRow, rests_as: str = "done") -> None:
+    """A run at rest is to be worked on again; `rests_as` is its status after that, if nothing stops it."""
+    row.status, row.ends_as, row.rests_as = "queued", "done", rests_as
+    row.reason = None if rests_as == "done" else row.reason
+    row.attempt += 1
+
+
 async def write(
     session: AsyncSession, place: Attempt, ended: Sequence[Ended], scorers: Sequence[str], now: datetime
 ) -> set[Cell]:

@@ -7,7 +7,7 @@ import msgspec
 
 from promptward.artifacts import PAGE, segment
 from promptward.core import LONG_S
-from promptward.shapes import Comparison, Event, Page, Result, Run, RunStarted, RunSummary
+from promptward.shapes import Comparison, Event, Page, Result, Run, RunPlan, RunStarted, RunSummary
 from promptward.twin import Group, Mode, operation, streaming
 
 ExportFormat = Literal["jsonl", "csv", "parquet"]
@@ -33,33 +33,52 @@ class Filters(TypedDict, total=False):
     evidence: bool
 
 
+class More(TypedDict, total=False):
+    """What a run may be asked for beside its candidates; None is as if it were left out.
+
+    `matrix`: `{prompts, rag_configs, tool_configs, endpoints, params}`, every combination a candidate. `only`:
+    `{tags, ids, text}`, which cases; of those `max_cases`, drawn by `seed`, with `stratify` in the shares of their tags.
+    """
+
+    baseline: Mapping[str, Any] | None
+    matrix: Mapping[str, Any] | None
+    repeats: int | None
+    budget_usd: float | None
+    max_cases: int | None
+    seed: int | None
+    stratify: bool | None
+    only: Mapping[str, Any] | None
+    fresh: bool | None
+
+
 class Runs(Group[Mode]):
     @operation
     async def create(
         self,
         suite: str | Mapping[str, Any],
-        candidates: Sequence[Mapping[str, Any]],
+        candidates: Sequence[Mapping[str, Any]] = (),
         *,
-        baseline: Mapping[str, Any] | None = None,
-        repeats: int | None = None,
-        budget_usd: float | None = None,
-        max_cases: int | None = None,
-        fresh: bool | None = None,
         wait: float | None = None,
+        **more: Unpack[More],
     ) -> RunStarted | Run:
         """Starts a run. With `wait`, the finished run when it ends within so many seconds."""
-        given = {
-            "baseline": baseline,
-            "repeats": repeats,
-            "budget_usd": budget_usd,
-            "max_cases": max_cases,
-            "fresh": fresh,
-        }
-        body = {"suite": suite, "candidates": [*candidates]} | {k: v for k, v in given.items() if v is not None}
+        body = _body(suite, candidates, more)
         started: RunStarted | Run = await self._core.json(
             "POST", "/api/v1/runs", body=body, params={"wait": wait}, extra_s=wait or 0.0
         )
         return started
+
+    @operation
+    async def plan(
+        self,
+        suite: str | Mapping[str, Any],
+        candidates: Sequence[Mapping[str, Any]] = (),
+        **more: Unpack[More],
+    ) -> RunPlan:
+        """What such a run would call, and what that may take. Nothing is stored or called."""
+        body = _body(suite, candidates, more)
+        plan: RunPlan = await self._core.json("POST", "/api/v1/runs/plan", body=body, extra_s=LONG_S)
+        return plan
 
     @operation
     async def list(
@@ -130,11 +149,33 @@ class Runs(Group[Mode]):
         return found
 
     @operation
-    async def resume(self, run: str, *, budget_usd: float | None = None) -> Run:
-        """Runs what was cancelled, or lost to infrastructure. `budget_usd` replaces the budget."""
-        body = {"budget_usd": budget_usd} if budget_usd is not None else None
-        found: Run = await self._core.json("POST", _path(run, "resume"), body=body)
+    async def resume(self, run: str, *, budget_usd: float | None = None, only: Literal["errors"] | None = None) -> Run:
+        """Runs what was cancelled, or lost to infrastructure; `only` errors the latter alone. `budget_usd` replaces the
+        budget."""
+        body = {k: v for k, v in {"budget_usd": budget_usd, "only": only}.items() if v is not None}
+        found: Run = await self._core.json("POST", _path(run, "resume"), body=body or None)
         return found
+
+    @operation
+    async def extend(
+        self,
+        run: str,
+        *,
+        max_cases: int | None = None,
+        repeats: int | None = None,
+        budget_usd: float | None = None,
+    ) -> Run:
+        """More cases or repeats into a run at rest; the numbers are those that it is to have in all."""
+        given = {"max_cases": max_cases, "repeats": repeats, "budget_usd": budget_usd}
+        body = {k: v for k, v in given.items() if v is not None}
+        found: Run = await self._core.json("POST", _path(run, "extend"), body=body)
+        return found
+
+    @operation
+    async def clone(self, run: str, /, **changes: Any) -> RunStarted:
+        """A new run, asked for as this one was, but for the changes: fields of a run's request."""
+        started: RunStarted = await self._core.json("POST", _path(run, "clone"), body={"changes": changes})
+        return started
 
     @operation
     async def rescore(self, run: str, *, suite: str | Mapping[str, Any] | None = None) -> Run:
@@ -142,6 +183,11 @@ class Runs(Group[Mode]):
         body = {"suite": suite} if suite is not None else None
         found: Run = await self._core.json("POST", _path(run, "rescore"), body=body)
         return found
+
+
+def _body(suite: Any, candidates: Sequence[Mapping[str, Any]], more: More) -> dict[str, Any]:
+    given = {name: value for name, value in more.items() if value is not None}
+    return {"suite": suite, "candidates": [*candidates], **given}
 
 
 def _given(filters: Filters) -> dict[str, Any]:

@@ -92,12 +92,43 @@ class Cells(TypedDict):
     cancelled: int
 
 
+class EndpointPlan(TypedDict):
+    """What a run will do with one endpoint, as it answers or as it judges; `based_on` is recorded or estimate."""
+
+    endpoint: str
+    role: str
+    cells: int
+    cached: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    seconds: float
+    based_on: str
+
+
+class RunPlan(TypedDict):
+    """What a run will do. `expected_cost_usd` is likely, `estimated_cost_usd` the most; null without prices."""
+
+    cells: int
+    cached: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    expected_cost_usd: float | None
+    estimated_cost_usd: float | None
+    estimated_s: float
+    endpoints: list[EndpointPlan]
+    warnings: list[str]
+
+
 class RunStarted(TypedDict):
     id: str
     status: str
     cells: Cells
     estimated_cost_usd: float | None
     warnings: list[str]
+    plan: RunPlan | None
 
 
 class Metric(TypedDict):

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from app.kit.errors import FieldError
 from app.kit.pointers import escape
@@ -22,6 +24,12 @@ class Folders(Content, frozen=True):
     datasets: str = "datasets"
 
 
+class Budgets(Content, frozen=True):
+    """`confirm_above_usd`: the command line asks before it starts a run that is expected to cost more."""
+
+    confirm_above_usd: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+
+
 class ProjectFile(Content, frozen=True):
     """The whole file. The last sections are kept for the rooms that they are about."""
 
@@ -32,7 +40,7 @@ class ProjectFile(Content, frozen=True):
     environments: dict[str, Environment] = {}
     schedules: dict[str, Any] | list[Any] | None = None
     alerts: dict[str, Any] | list[Any] | None = None
-    budgets: dict[str, Any] | None = None
+    budgets: Budgets | None = None
     retention: dict[str, Any] | None = None
 
 

@@ -185,7 +185,17 @@ async def test_a_proposer_makes_versions_and_releases_and_reads_results_and_chan
     kinds = {f"{kind}_create_version" for kind in KINDS}
     may = {*kinds, "create_release", "evaluate_release", "sync", "generate", "prompts_render"}
     may |= {"import_project", "datasets_change_items", "datasets_items_from_inference"}
-    may |= {"create_run", "cancel_run", "resume_run", "rescore_run", "evaluate_gate", "backtest_gate"}
+    may |= {
+        "create_run",
+        "plan_run",
+        "cancel_run",
+        "resume_run",
+        "extend_run",
+        "clone_run",
+        "rescore_run",
+        "evaluate_gate",
+        "backtest_gate",
+    }
     may |= {"calibrate", "create_label_queue", "label_answer"}
     before, let_in = await here.contents(), []
     for operation in here.operations:

@@ -184,7 +184,7 @@ def test_ctrl_c_keeps_what_was_answered_and_says_how_to_go_on(cli: Run, project:
         arguments = ("run", "shop", "--candidate", f"prompt={FILE},endpoint=dev/large")
         with command(*arguments, cwd=project) as process:
             assert process.stderr is not None
-            number = process.stderr.readline().split()[1]
+            number = next(line.split()[1] for line in process.stderr if line.startswith("run "))
             wait_for_calls(slow, 3)  # one at a time: two of them have been answered
             output, errors = stop(process, signal.SIGINT)
         assert (process.returncode, output) == (130, "")

@@ -39,7 +39,7 @@ def test_a_run_on_a_server_goes_on_when_its_watcher_is_interrupted(cli: Run, pro
         file.write_text(file.read_text().replace(url, slow))
         with command("run", "shop", "--candidate", "prompts/shop.prompt.yaml", cwd=project) as process:
             assert process.stderr is not None
-            number = process.stderr.readline().split()[1]
+            number = next(line.split()[1] for line in process.stderr if line.startswith("run "))
             _, errors = stop(process, signal.SIGINT)
         assert process.returncode == 130
         assert f"promptward runs cancel {number}" in errors
