@@ -14,7 +14,7 @@ from app.access.schemas import Caller
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 from app.runs.export import MEDIA_TYPES, export
 from app.runs.masking import Masking
-from app.runs.results import Filters
+from app.runs.scan import Filters
 from app.runs.schemas import (
     CellStatus,
     Comparison,

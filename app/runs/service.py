@@ -24,10 +24,12 @@ from app.llm.service import LLM
 from app.registry.lineage import Lineage
 from app.registry.repository import Repository
 from app.runs import compare, results, store
+from app.runs.cases import load
 from app.runs.compare import CaseInfo, RunEvidence, Side
 from app.runs.engine import Engine
 from app.runs.errors import RunActiveError, RunNotFoundError
 from app.runs.planner import Planned, Planner
+from app.runs.scan import Filters
 from app.runs.schemas import (
     NANO,
     RESTING,
@@ -222,7 +224,7 @@ class Runs:
         session: AsyncSession,
         project_id: str,
         run_id: str,
-        filters: results.Filters,
+        filters: Filters,
         flipped_against: str | None,
         limit: int,
         cursor: str | None,
@@ -304,7 +306,9 @@ class Runs:
         await Lineage(Repository(session, project_id)).note_use("run", run_id, spec.contents, self._clock())
 
     async def _load(self, session: AsyncSession, project_id: str, run_id: str, *, cases: bool = True) -> Loaded:
-        run = await store.load(session, project_id, run_id, cases=cases)
+        run = await (
+            load(session, project_id, run_id) if cases else store.load(session, project_id, run_id, cases=False)
+        )
         if run is None:
             raise RunNotFoundError(f"there is no run {run_id!r}")
         return run
