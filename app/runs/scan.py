@@ -19,7 +19,7 @@ from app.runs.slices import holds
 from app.runs.store import Loaded
 from app.runs.tables import AnswerRow, RunCellRow, RunScoreRow, ScoreRow
 
-BUDGET_S = 0.05
+BUDGET_S = 0.03
 """How long a page looks for its cells; it ends short, with a cursor, when there is no more time."""
 AT_LEAST = 2_000
 """Cells that are looked at however long it takes, so that pages of small runs are never short."""
@@ -119,7 +119,7 @@ class _Scan:
             if index < len(variants) and left <= 0 and looked >= AT_LEAST:
                 return Found(found, (stretch.variants[-1], stretch.last, LAST_REPEAT))
             if not self._plain:
-                fits = int(some * left / max(now - before, 1e-4))
+                fits = int(0.8 * some * left / max(now - before, 1e-4))
                 size = max(200, min(4 * size, MOST, fits))
         return Found(found, None)
 
