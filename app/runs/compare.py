@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+MANY, FLIPS_OF_MANY = 20_000, 1_999
+"""Of more than so many cases a p-value is made with a fifth of the flips: each takes as long as there are cases."""
+
 
 class Side(NamedTuple):
     """A candidate (all its variants) or one variant of a run."""
@@ -194,7 +197,7 @@ def _paired(
 ) -> PairedMetric:
     import numpy as np
 
-    from app.stats.paired import mcnemar, p_worse
+    from app.stats.paired import FLIPS, mcnemar, p_worse
 
     kept = np.isfinite(ours) & np.isfinite(theirs)
     c, b = ours[kept], theirs[kept]
@@ -204,7 +207,8 @@ def _paired(
     low, high = bounds_of(d, None if width is None else (-width, width), alike)
     p = p_mcnemar = None
     if n >= 2:
-        p = p_worse(d if metric.direction == "maximize" else -d, alike, seed=seed)
+        flips = FLIPS if n <= MANY else FLIPS_OF_MANY
+        p = p_worse(d if metric.direction == "maximize" else -d, alike, seed=seed, flips=flips)
     if metric.binary and single and n and np.isin(c, (0, 1)).all() and np.isin(b, (0, 1)).all():
         p_mcnemar = mcnemar(int(((c == 1) & (b == 0)).sum()), int(((c == 0) & (b == 1)).sum()))
     return PairedMetric(

@@ -246,7 +246,7 @@ class PairedMetric(msgspec.Struct, frozen=True):
     """One metric of two sides, paired by case: over all cases (`slice` null) or those with a tag.
 
     `difference` is candidate minus baseline; `low` and `high` bound it one-sidedly at `confidence`. `p_worse` is the
-    sign-flip p-value that the candidate is worse (lower, or higher where less is better). `p_mcnemar` is exact and two-sided.
+    sign-flip p-value that the candidate is worse (lower, or higher where less is better), of more than 20,000 cases by 1,999 flips. `p_mcnemar` is exact and two-sided.
     """
 
     metric: str
