@@ -9,6 +9,7 @@ from sqlalchemy import LargeBinary, case, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.kit.db import core
 from app.runs.tables import RunScoreRow
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ async def scores(
     """All scores of a metric of a variant, `shape` being its run's cases and repeats; or those of `some` cases, in their order."""
     repeats = shape[1]
     place = col(RunScoreRow.case_no) * repeats + col(RunScoreRow.repeat)
-    passed = case((col(RunScoreRow.passed).is_(None), 0), (col(RunScoreRow.passed), 1), else_=2)
+    passed = case((col(RunScoreRow.passed).is_(None), 0), (core(RunScoreRow).c.passed, 1), else_=2)
     flag = passed + case((col(RunScoreRow.status) == "skipped", 3), else_=0)
     on_postgresql = session.get_bind().dialect.name == "postgresql"
     query = select(*(_bytes if on_postgresql else _texts)(place, col(RunScoreRow.value), flag)).where(
@@ -65,7 +66,7 @@ def of_cases(found: Scores, order: Sequence[int]) -> Scores:
 
 def _bytes(place: Any, value: Any, flag: Any) -> list[Any]:
     """As PostgreSQL itself sends numbers."""
-    nothing = literal_column("''::bytea")
+    nothing: Any = literal_column("''::bytea")
     number = func.coalesce(value, literal_column("'NaN'::float8"))
     columns = [func.int4send(place), func.float8send(number), func.int4send(flag)]
     return [func.string_agg(column, nothing, type_=LargeBinary) for column in columns]

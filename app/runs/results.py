@@ -34,11 +34,10 @@ async def page(
 ) -> Page[Result]:
     """Cells in the order variant, case, repeat. Where few cells are found in long, a page is short and has a cursor still."""
     after = None if cursor is None else decode_cursor(cursor, (int, int, int))
-    chosen = await _chosen(session, run, filters)
-    found = await scan.cells(
-        session, run, filters, chosen, limit, None if after is None else (after[0], after[1], after[2])
-    )
-    items = await _read(session, run, found.cells, evidence)
+    numbers = await chosen(session, run, filters)
+    place = None if after is None else (after[0], after[1], after[2])
+    found = await scan.cells(session, run, filters, numbers, limit, place)
+    items = await read(session, run, found.cells, evidence)
     return Page(items, None if found.following is None else encode_cursor(*found.following))
 
 
@@ -56,13 +55,10 @@ async def each(
             return
 
 
-async def _chosen(session: AsyncSession, run: Loaded, filters: Filters) -> Chosen:
+async def chosen(session: AsyncSession, run: Loaded, filters: Filters) -> Chosen:
     """The filters as numbers. Raises `BadRequestError` for one that means nothing in this run."""
     spec = run.spec
-    variants = list(range(len(spec.variants))) if filters.variant is None else sorted(spec.of(filters.variant))
-    if not variants:
-        known = ", ".join(v.id for v in spec.variants)
-        raise BadRequestError.at("/variant", f"this run has no {filters.variant!r}; it has {known}")
+    variants = list(range(len(spec.variants))) if filters.variant is None else variants_of(run, filters.variant)
     names = [m.name for m in spec.metrics]
     if filters.metric is not None and filters.metric not in names:
         raise BadRequestError.at("/metric", f"this run has no metric {filters.metric!r}; it has {', '.join(names)}")
@@ -83,7 +79,15 @@ async def _chosen(session: AsyncSession, run: Loaded, filters: Filters) -> Chose
     return Chosen(variants, places, number, None if by in (None, TAG) else by, value)
 
 
-async def _read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]], evidence: Evidence) -> list[Result]:
+def variants_of(run: Loaded, name: str) -> list[int]:
+    """The numbers of a candidate's variants, or of one variant. Raises `BadRequestError` naming what the run has."""
+    if not (found := sorted(run.spec.of(name))):
+        known = ", ".join(v.id for v in run.spec.variants)
+        raise BadRequestError.at("/variant", f"this run has no {name!r}; it has {known}")
+    return found
+
+
+async def read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]], evidence: Evidence) -> list[Result]:
     if not cells:
         return []
     project_id = run.row.project_id

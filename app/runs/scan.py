@@ -2,6 +2,7 @@
 or its time is up. What no index can answer, such as a text in a million answers, so costs a page no more than any other."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -23,7 +24,7 @@ BUDGET_S = 0.03
 """How long a page looks for its cells; it ends short, with a cursor, when there is no more time."""
 AT_LEAST = 2_000
 """Cells that are looked at however long it takes, so that pages of small runs are never short."""
-MOST = 20_000
+LEAST, MOST = 200, 20_000
 MOST_NAMED = 5_000
 LAST_REPEAT = 2**15 - 1
 
@@ -105,7 +106,7 @@ class _Scan:
         variants = await self._possible()
         index, position = self._begin(variants, after)
         per_case = self._run.spec.repeats
-        size = self._limit // per_case + 2 if self._plain else max(200, self._limit)
+        size = self._limit // per_case + 2 if self._plain else max(LEAST, self._limit)
         while index < len(variants):
             some, stretch, index, position = self._stretch(variants, index, position, size)
             before = time.perf_counter()
@@ -120,7 +121,7 @@ class _Scan:
                 return Found(found, (stretch.variants[-1], stretch.last, LAST_REPEAT))
             if not self._plain:
                 fits = int(0.8 * some * left / max(now - before, 1e-4))
-                size = max(200, min(4 * size, MOST, fits))
+                size = max(LEAST, min(4 * size, MOST, fits))
         return Found(found, None)
 
     def _begin(self, variants: Sequence[int], after: Place | None) -> tuple[int, int]:
@@ -131,7 +132,8 @@ class _Scan:
         if index == len(variants) or variants[index] > after[0]:
             return index, 0
         places = self._chosen.places
-        position = after[1] if places is None else next((i for i, n in enumerate(places) if n >= after[1]), self._total)
+        first = max(0, after[1] + (after[2] >= self._run.spec.repeats - 1))  # all of that case is behind the reader
+        position = first if places is None else bisect_left(places, first)
         return (index, position) if position < self._total else (index + 1, 0)
 
     def _stretch(self, variants: Sequence[int], index: int, position: int, size: int) -> tuple[int, _Stretch, int, int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.llm.service import LLM
 from app.registry.lineage import Lineage
 from app.registry.repository import Repository
-from app.runs import compare, results, store
+from app.runs import beside, compare, results, store
 from app.runs.cases import load
 from app.runs.compare import CaseInfo, RunEvidence, Side
 from app.runs.engine import Engine
@@ -34,6 +34,7 @@ from app.runs.schemas import (
     NANO,
     RESTING,
     CandidateRead,
+    CaseRead,
     Cells,
     Comparison,
     MetricSummary,
@@ -43,6 +44,7 @@ from app.runs.schemas import (
     RunRead,
     RunRescore,
     RunResume,
+    RunSlices,
     RunStarted,
     RunSummary,
     VariantProgress,
@@ -239,6 +241,23 @@ class Runs:
             own = await compare.side(session, project_id, filters.variant, run_id, "/variant")
             filters = filters._replace(flipped=(own, other))
         return await results.page(session, run, filters, limit, cursor, "all" if evidence else "none")
+
+    async def cases(
+        self,
+        session: AsyncSession,
+        project_id: str,
+        run_id: str,
+        filters: Filters,
+        variants: Sequence[str],
+        limit: int,
+        cursor: str | None,
+    ) -> Page[CaseRead]:
+        run = await self._load(session, project_id, run_id)
+        return await beside.page(session, run, filters, variants, limit, cursor)
+
+    async def slices(self, session: AsyncSession, project_id: str, run_id: str, by: str | None) -> RunSlices:
+        """Metrics by slice: of a run at work, over what is there."""
+        return await beside.slices(session, await self._load(session, project_id, run_id), by)
 
     async def loaded(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
         return await self._load(session, project_id, run_id)

@@ -65,7 +65,9 @@ async def rescored(client: Uploader, run_id: str) -> float:
     return await finished(client, await client.post(f"/api/v1/runs/{run_id}/rescore", {}, 202), began)
 
 
-async def measure(client: Uploader, service: Service, database: str, cells: int, known: int, rounds: int) -> list[Limit]:
+async def measure(
+    client: Uploader, service: Service, database: str, cells: int, known: int, rounds: int
+) -> list[Limit]:
     await client.post("/api/v1/prompts/ask/versions", {"content": QUESTION})
     await client.post("/api/v1/endpoints/recorded/versions", {"content": {"provider": "replay", "model": "m"}})
     for name, count in (("few", known), ("many", cells)):
@@ -77,15 +79,24 @@ async def measure(client: Uploader, service: Service, database: str, cells: int,
     print(f"{database}: {known:,} cells replayed {first:.1f} s, all known {found:.2f} s", flush=True)
     before = rss_mb(service.pid)
     run_id, first = await run(client, "many")
-    print(f"{database}: {cells:,} cells replayed {first:.1f} s, {rss_mb(service.pid, 'VmHWM') - before:.0f} MB more", flush=True)
+    print(
+        f"{database}: {cells:,} cells replayed {first:.1f} s, {rss_mb(service.pid, 'VmHWM') - before:.0f} MB more",
+        flush=True,
+    )
     taken = []
     for scorer in ("contains_all", "starts_with", "ends_with")[:rounds]:
         await suite(client, "many", scorer)
         taken.append(await rescored(client, run_id))
     anew = statistics.median(taken)
-    print(f"{database}: {cells:,} answers scored again by a new scorer {', '.join(f'{s:.1f}' for s in taken)} s", flush=True)
+    print(
+        f"{database}: {cells:,} answers scored again by a new scorer {', '.join(f'{s:.1f}' for s in taken)} s",
+        flush=True,
+    )
     kept = await rescored(client, run_id)
-    print(f"{database}: {cells:,} answers whose scores are known {kept:.1f} s, peak {rss_mb(service.pid, 'VmHWM'):.0f} MB", flush=True)
+    print(
+        f"{database}: {cells:,} answers whose scores are known {kept:.1f} s, peak {rss_mb(service.pid, 'VmHWM'):.0f} MB",
+        flush=True,
+    )
     return [
         Limit(f"{database}: a run of {known:,} known cells, s", found, most=3.0),
         Limit(f"{database}: {cells:,} answers scored again, s", anew, most=20.0),
@@ -109,7 +120,9 @@ def main() -> int:
                 asyncio.run(migrated(url))
                 with serving(Path(temporary) / name, PROMPTWARD_DATABASE_URL=url) as (service, _):
                     sizes = (given.cells, given.known, given.rounds)
-                    limits += uvloop.run(with_client(service, lambda c, s=service, n=name, z=sizes: measure(c, s, n, *z)))
+                    limits += uvloop.run(
+                        with_client(service, lambda c, s=service, n=name, z=sizes: measure(c, s, n, *z))
+                    )
     for limit in limits:
         print(f"{'ok  ' if limit.holds else 'MISS'}  {limit.name}: {limit.value:.2f} (at most {limit.most:g})")
     return 0 if all(limit.holds for limit in limits) else 1

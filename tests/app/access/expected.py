@@ -79,6 +79,8 @@ OTHERS = {
     "prompts_render": READERS,
     "create_run": RUNNERS,
     "list_runs": READERS,
+    "list_run_cases": READERS,
+    "sum_up_run": READERS,
     "get_run": READERS,
     "watch_run": READERS,
     "list_results": READERS,
