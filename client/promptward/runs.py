@@ -148,7 +148,8 @@ class Runs(Group[Mode]):
         """
         from promptward.frames import Frame
 
-        table = Frame([metric for variant in (await self.get(run))["variants"] for metric in variant["metrics"]])
+        read: Run = await self._core.json("GET", _path(run))
+        table = Frame([metric for variant in read["variants"] for metric in variant["metrics"]])
         async with self._core.streamed(_path(run, "export"), {"format": "jsonl"}) as pieces:
             async for piece in pieces:
                 table.add(piece)
