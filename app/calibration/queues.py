@@ -24,7 +24,7 @@ from app.registry.service import Artifact, Registry
 from app.runs import results
 from app.runs.errors import RunNotFoundError
 from app.runs.masking import Masking
-from app.runs.results import Filters
+from app.runs.scan import Filters
 from app.runs.schemas import RESTING, Result
 from app.runs.service import Runs
 from app.runs.store import Loaded

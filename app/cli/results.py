@@ -1,9 +1,12 @@
 """`promptward results` and `compare`: reading a run."""
 
+from typing import Literal
+
 import click
 from promptward.runs import Filters
 from promptward.shapes import Result
 
+from app.cli import beside
 from app.cli.command import Session, common
 from app.cli.output import Output, shown
 from app.cli.run_report import PAIRED_COLUMNS, paired_row
@@ -29,6 +32,16 @@ run_argument = click.argument("run_id", metavar="RUN")
     help="Only cases that changed sides against this candidate or variant; goes with --variant.",
 )
 @click.option("--q", metavar="TEXT", help="Only answers with this text.")
+@click.option("--q-in", type=click.Choice(["answer", "inputs", "explanation", "any"]), help="Where --q is sought.")
+@click.option("--slice", "part", metavar="FIELD=VALUE", help="Only cases with metadata.<field>=<value>, or tag=<tag>.")
+@click.option("--min", "least", type=float, help="Only cells whose --metric is at least this.")
+@click.option("--max", "most", type=float, help="Only cells whose --metric is at most this.")
+@click.option("--error-kind", help="Only cells that were lost to this kind of error.")
+@click.option("--slower-than", type=float, metavar="MS", help="Only answers that took longer.")
+@click.option(
+    "--side-by-side", is_flag=True, help="Cases with all variants beside each other; goes with --case, --tag, --slice."
+)
+@click.option("--by", metavar="FIELD", help="Metrics by slice instead: tag, or metadata.<field>.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @common
 async def results(
@@ -43,9 +56,26 @@ async def results(
     failed: bool,
     flipped_against: str | None,
     q: str | None,
+    q_in: Literal["answer", "inputs", "explanation", "any"] | None,
+    part: str | None,
+    least: float | None,
+    most: float | None,
+    error_kind: str | None,
+    slower_than: float | None,
+    side_by_side: bool,
+    by: str | None,
     limit: int,
 ) -> None:
-    """List the cells of a run: answers and scores."""
+    """List the cells of a run: answers and scores. Or its cases side by side, or its metrics by slice."""
+    of_cells = [status, metric, passed, failed or None, flipped_against, q, q_in, least, most, error_kind, slower_than]
+    if (by is not None or side_by_side) and any(given is not None for given in of_cells):
+        raise click.UsageError("--side-by-side and --by show whole cases; leave out the options that choose cells")
+    if by is not None:
+        await beside.by_slice(session, run_id, by)
+        return
+    if side_by_side:
+        await beside.side_by_side(session, run_id, case, tag, part, variant, limit)
+        return
     filters = Filters(
         variant=variant,
         case=case,
@@ -56,6 +86,12 @@ async def results(
         failed=failed or None,
         flipped_against=flipped_against,
         q=q,
+        q_in=q_in,
+        slice=part,
+        min=least,
+        max=most,
+        error_kind=error_kind,
+        slower_than_ms=slower_than,
     )
     found: list[Result] = []
     async with session.client() as client:

@@ -12,18 +12,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.kit.errors import InvalidContentError
-from app.runs import store
+from app.runs import columns, store
+from app.runs.cases import load
+from app.runs.columns import Scores, of_cases
 from app.runs.derived import reduced
 from app.runs.errors import RunNotFoundError
 from app.runs.schemas import NANO, Comparison, Flip, PairedMetric
 from app.runs.spec import Case, Metric
 from app.runs.store import Loaded
 from app.runs.summary import CONFIDENCE, bounds_of, groups
-from app.runs.tables import AnswerRow, RunCellRow, RunScoreRow
+from app.runs.tables import AnswerRow, RunCellRow
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+MANY, FLIPS_OF_MANY = 20_000, 1_999
+"""Of more than so many cases a p-value is made with a fifth of the flips: each takes as long as there are cases."""
 
 
 class Side(NamedTuple):
@@ -39,14 +44,6 @@ class Side(NamedTuple):
 
     def endpoint(self, number: int) -> str:
         return self.run.spec.variants[number].endpoint_name
-
-
-class Scores(NamedTuple):
-    """One metric of one variant, [cases, repeats]: values and `passed` (NaN where there is none), and what is skipped."""
-
-    values: "NDArray[np.float64]"
-    passed: "NDArray[np.float64]"
-    skipped: "NDArray[np.bool_]"
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ async def side(
         run_id, _, name = given.partition("/")
     if run_id is None:
         raise InvalidContentError.at(pointer, f"{given!r} names no run; write <run>/<id>, such as run_…/c1")
-    loaded = await store.load(session, project_id, run_id)
+    loaded = await load(session, project_id, run_id)
     if loaded is None:
         raise RunNotFoundError(f"there is no run {run_id!r}")
     variants = loaded.spec.of(name)
@@ -146,46 +143,21 @@ async def comparison(session: AsyncSession, candidate: Side, baseline: Side) -> 
     return Comparison(candidate.id, baseline.id, metrics, flips, names_of)
 
 
-async def scores(session: AsyncSession, run: Loaded, variant_no: int, metric_no: int) -> Scores:
-    """All scores of a metric of a variant."""
-    import numpy as np
-
-    query = select(
-        col(RunScoreRow.case_no), col(RunScoreRow.repeat), col(RunScoreRow.value), col(RunScoreRow.passed), col(RunScoreRow.status)
-    ).where(
-        col(RunScoreRow.project_id) == run.row.project_id,
-        col(RunScoreRow.run_id) == run.row.id,
-        col(RunScoreRow.variant_no) == variant_no,
-        col(RunScoreRow.metric_no) == metric_no,
-    )  # fmt: skip
+async def scores(
+    session: AsyncSession, run: Loaded, variant_no: int, metric_no: int, some: Sequence[int] | None = None
+) -> Scores:
+    """All scores of a metric of a variant, or those of `some` cases, in their order."""
     shape = (len(run.cases), run.spec.repeats)
-    values, passed, skipped = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-    if rows := (await session.execute(query)).all():
-        case_no, repeat, value, good, status = zip(*rows, strict=True)
-        where = (list(case_no), list(repeat))
-        values[where] = [np.nan if v is None else v for v in value]
-        passed[where] = [np.nan if p is None else float(p) for p in good]
-        skipped[where] = [s == "skipped" for s in status]
-    return Scores(values, passed, skipped)
-
-
-def _rows(found: Scores, order: Sequence[int]) -> Scores:
-    """The cases in another order; -1 is a case that this side does not have."""
-    import numpy as np
-
-    index = np.asarray(order, dtype=int)
-    if len(index) and index.min() >= 0:
-        return Scores(found.values[index], found.passed[index], found.skipped[index])
-    lacking = index < 0
-    values, passed, skipped = found.values[index], found.passed[index], found.skipped[index]
-    values[lacking], passed[lacking], skipped[lacking] = np.nan, np.nan, False
-    return Scores(values, passed, skipped)
+    return await columns.scores(session, run.row.project_id, run.row.id, variant_no, metric_no, shape, some)
 
 
 def _reduced(metric: Metric, found: Scores, order: Sequence[int]) -> Scores:
     """The cases in another order, with their repeats as this metric counts them."""
-    values, passed, skipped = _rows(found, order)
-    return Scores(*reduced(metric, values, passed), skipped)
+    return _counted(metric, of_cases(found, order))
+
+
+def _counted(metric: Metric, found: Scores) -> Scores:
+    return Scores(*reduced(metric, found.values, found.passed), found.skipped)
 
 
 def _common_cases(candidate: Loaded, baseline: Loaded) -> list[tuple[int, int]]:
@@ -225,7 +197,7 @@ def _paired(
 ) -> PairedMetric:
     import numpy as np
 
-    from app.stats.paired import mcnemar, p_worse
+    from app.stats.paired import FLIPS, mcnemar, p_worse
 
     kept = np.isfinite(ours) & np.isfinite(theirs)
     c, b = ours[kept], theirs[kept]
@@ -235,7 +207,8 @@ def _paired(
     low, high = bounds_of(d, None if width is None else (-width, width), alike)
     p = p_mcnemar = None
     if n >= 2:
-        p = p_worse(d if metric.direction == "maximize" else -d, alike, seed=seed)
+        flips = FLIPS if n <= MANY else FLIPS_OF_MANY
+        p = p_worse(d if metric.direction == "maximize" else -d, alike, seed=seed, flips=flips)
     if metric.binary and single and n and np.isin(c, (0, 1)).all() and np.isin(b, (0, 1)).all():
         p_mcnemar = mcnemar(int(((c == 1) & (b == 0)).sum()), int(((c == 0) & (b == 1)).sum()))
     return PairedMetric(
@@ -255,13 +228,21 @@ def _paired(
 
 def _flips(metric: str, ids: Sequence[str], ours: Scores, theirs: Scores, names: tuple[str, str]) -> list[Flip]:
     """Cases where most repeats pass on one side and not on the other."""
+    to, from_ = _mean_of_repeats(ours.values), _mean_of_repeats(theirs.values)
+    return [Flip(ids[n], metric, float(from_[n]), float(to[n]), *names) for n in _changed(ours, theirs)]
+
+
+def changed_sides(metric: Metric, ours: Scores, theirs: Scores) -> list[int]:
+    """The positions of cases that `_flips` names, of scores as they are stored."""
+    return _changed(_counted(metric, ours), _counted(metric, theirs))
+
+
+def _changed(ours: Scores, theirs: Scores) -> list[int]:
     import numpy as np
 
     good, before = _mean_of_repeats(ours.passed), _mean_of_repeats(theirs.passed)
-    to, from_ = _mean_of_repeats(ours.values), _mean_of_repeats(theirs.values)
     changed = np.isfinite(good) & np.isfinite(before) & ((good >= 0.5) != (before >= 0.5))
-    where = np.flatnonzero(changed).tolist()
-    return [Flip(ids[n], metric, float(from_[n]), float(to[n]), *names) for n in where]
+    return np.flatnonzero(changed).tolist()
 
 
 def _mean_of_repeats(values: "NDArray[np.float64]") -> "NDArray[np.float64]":

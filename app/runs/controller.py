@@ -15,8 +15,9 @@ from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
 from app.runs.asked import RunClone, RunExtend, RunPlan
 from app.runs.export import MEDIA_TYPES, export
 from app.runs.masking import Masking
-from app.runs.results import Filters
+from app.runs.scan import Filters, Where
 from app.runs.schemas import (
+    CaseRead,
     CellStatus,
     Comparison,
     ExportFormat,
@@ -25,11 +26,13 @@ from app.runs.schemas import (
     RunRead,
     RunRescore,
     RunResume,
+    RunSlices,
     RunStarted,
     RunStatus,
     RunSummary,
 )
 from app.runs.service import Runs
+from app.runs.slices import METADATA
 
 READ, WRITE = {"permission": "runs:read"}, {"permission": "runs:write"}
 MAX_WAIT_S = 600
@@ -127,16 +130,32 @@ class RunController(Controller):
         failed: FromQuery[bool | None] = None,
         flipped_against: FromQuery[str | None] = None,
         q: FromQuery[str | None] = None,
+        q_in: FromQuery[Where] = "answer",
+        slice: FromQuery[str | None] = None,  # noqa: A002 - the route's own words
+        min: FromQuery[float | None] = None,  # noqa: A002
+        max: FromQuery[float | None] = None,  # noqa: A002
+        error_kind: FromQuery[str | None] = None,
+        slower_than_ms: FromQuery[float | None] = None,
         evidence: FromQuery[bool] = False,
     ) -> Page[Result]:
         """Cells with their answers and scores. Readable while the run is at work. What may hold values above the key's
-        clearance is masked. With `evidence`, also what was retrieved, sent and said in between."""
+        clearance is masked. With `evidence`, also what was retrieved, sent and said in between.
+
+        `slice` is `tag=<tag>` or `metadata.<field>=<value>`; `q` is text in the answer, or in what `q_in` says; `min` and `max`
+        bound the value of `metric`. A page is looked for in a limited time: where few cells are found among many, it holds
+        fewer than `limit`, perhaps none, and `next_cursor` goes on behind those that were looked at. The end is where
+        `next_cursor` is null.
+        """
         runs: Runs = state.runs
-        filters = Filters(variant, case, status, tag, metric, passed, failed, None, q)
+        filters = Filters(
+            variant, case, status, tag, metric, passed, failed, None, q, q_in, slice, min, max, error_kind, slower_than_ms
+        )  # fmt: skip
         run = await runs.loaded(session, caller.project_id, run_id)
         masking = await Masking.of(session, run, caller.clearance)
         if q is not None:
             masking.allow_search()
+        if slice is not None and slice.startswith(METADATA):
+            masking.allow_slices()
         page = await runs.results(
             session,
             caller.project_id,
@@ -148,6 +167,48 @@ class RunController(Controller):
             evidence=evidence,
         )
         return Page(masking.of_all(page.items), page.next_cursor)
+
+    @get("/{run_id:str}/cases", operation_id="list_run_cases", opt=READ)
+    async def cases(
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
+        limit: FromQuery[int] = DEFAULT_LIMIT,
+        cursor: FromQuery[str | None] = None,
+        variant: FromQuery[list[str] | None] = None,
+        case: FromQuery[str | None] = None,
+        tag: FromQuery[str | None] = None,
+        slice: FromQuery[str | None] = None,  # noqa: A002 - the route's own word
+    ) -> Page[CaseRead]:
+        """Cases with the answers and scores of all variants (or of those named) beside each other, and what differs. Pages may
+        hold fewer cases than `limit`; the end is where `next_cursor` is null."""
+        runs: Runs = state.runs
+        masking = await Masking.of(session, await runs.loaded(session, caller.project_id, run_id), caller.clearance)
+        if slice is not None and slice.startswith(METADATA):
+            masking.allow_slices()
+        filters = Filters(case=case, tag=tag, slice=slice)
+        page = await runs.cases(
+            session, caller.project_id, run_id, filters, variant or [], checked_limit(limit), cursor
+        )
+        return Page([masking.beside(one) for one in page.items], page.next_cursor)
+
+    @get("/{run_id:str}/summary", operation_id="sum_up_run", opt=READ)
+    async def summary(
+        self,
+        session: NamedDependency[AsyncSession],
+        caller: NamedDependency[Caller],
+        state: State,
+        run_id: FromPath[str],
+        by: FromQuery[str | None] = None,
+    ) -> RunSlices:
+        """Each metric of each variant over all cases and, with `by` (`tag` or `metadata.<field>`), over those of each slice."""
+        runs: Runs = state.runs
+        if by is not None and by.startswith(METADATA):
+            run = await runs.loaded(session, caller.project_id, run_id)
+            (await Masking.of(session, run, caller.clearance)).allow_slices()
+        return await runs.slices(session, caller.project_id, run_id, by)
 
     @get("/{run_id:str}/comparison", operation_id="compare_run", opt=READ)
     async def comparison(

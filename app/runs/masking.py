@@ -12,7 +12,7 @@ from app.datasets.sensitivity import above, highest, mask_of, masked
 from app.kit.errors import ForbiddenError
 from app.registry.kinds.dataset import LEVELS, Dataset, Level
 from app.registry.service import Registry
-from app.runs.schemas import Result, ScoreRead
+from app.runs.schemas import CaseCell, CaseRead, Result, ScoreRead
 from app.runs.store import Loaded
 
 EVIDENCE = ("chunks", "prompt", "trajectory", "logprobs")
@@ -43,8 +43,29 @@ class Masking:
                 "they cannot be searched"
             )
 
+    def allow_slices(self) -> None:
+        """What cases are grouped by would tell what is masked."""
+        if self.needed:
+            raise ForbiddenError(
+                f"cases of this run may hold {self._level} values, and this key's clearance is {self._clearance}: "
+                "they cannot be chosen by their metadata"
+            )
+
     def of_all(self, results: Sequence[Result]) -> list[Result]:
         return [self._one(result) for result in results] if self.needed else list(results)
+
+    def beside(self, case: CaseRead) -> CaseRead:
+        """The same of the cells of one case. What differs between masked answers is left out."""
+        if not self.needed:
+            return case
+        cells = [
+            Result(c.variant, case.case, c.repeat, c.status, c.answer, c.error, c.scores, case.inputs, case.reference, case.tags, c.error_kind)
+            for c in case.cells
+        ]  # fmt: skip
+        read = self.of_all(cells)
+        shown = [CaseCell(r.variant, r.repeat, r.status, r.answer, r.error, r.scores, r.error_kind) for r in read]
+        differs = [name for name in case.differs if name != "answer"]
+        return CaseRead(case.case, read[0].inputs, read[0].reference, case.tags, shown, differs)
 
     def _one(self, result: Result) -> Result:
         case = masked(

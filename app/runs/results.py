@@ -1,12 +1,11 @@
 """The cells of a run with their answers and scores: filtered, a page at a time, or all of them for an export."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Row, Select, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from app.datasets.schemas import Entry, Item
 from app.datasets.service import Datasets
@@ -16,30 +15,15 @@ from app.kit.db import Sessions, batched_by_variables, core
 from app.kit.errors import BadRequestError
 from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.registry.service import Registry
-from app.runs import store
-from app.runs.compare import Side, comparison
+from app.runs import scan, store
+from app.runs.cases import cases_of
 from app.runs.planner import stored_bundle
+from app.runs.scan import Chosen, Filters
 from app.runs.schemas import AnswerRead, Result, ScoreRead, usd
+from app.runs.slices import TAG, slice_of
 from app.runs.spec import Metric
 from app.runs.store import Loaded
-from app.runs.tables import AnswerRow, RunCellRow, RunScoreRow
-
-CELL = (col(RunCellRow.variant_no), col(RunCellRow.case_no), col(RunCellRow.repeat))
-
-
-class Filters(NamedTuple):
-    """All that is given must hold. `failed`: some metric did not pass; `passed` goes with `metric`; `q` is text in the answer."""
-
-    variant: str | None = None
-    case: str | None = None
-    status: str | None = None
-    tag: str | None = None
-    metric: str | None = None
-    passed: bool | None = None
-    failed: bool | None = None
-    flipped: tuple[Side, Side] | None = None
-    q: str | None = None
-
+from app.runs.tables import RunScoreRow, ScoreRow
 
 Evidence = Literal["none", "stored", "all"]
 """What of an answer is read beside its text: nothing large, what is stored of it, or also the prompt, which is rendered."""
@@ -48,14 +32,13 @@ Evidence = Literal["none", "stored", "all"]
 async def page(
     session: AsyncSession, run: Loaded, filters: Filters, limit: int, cursor: str | None, evidence: Evidence = "none"
 ) -> Page[Result]:
-    """Cells in the order variant, case, repeat."""
-    query = (await _filtered(session, run, filters)).order_by(*CELL).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(tuple_(*CELL) > tuple_(*[literal(part) for part in decode_cursor(cursor, (int, int, int))]))
-    cells = list(await session.execute(query))
-    items = await _read(session, run, cells[:limit], evidence)
-    last = cells[limit - 1] if len(cells) > limit else None
-    return Page(items, None if last is None else encode_cursor(last.variant_no, last.case_no, last.repeat))
+    """Cells in the order variant, case, repeat. Where few cells are found in long, a page is short and has a cursor still."""
+    after = None if cursor is None else decode_cursor(cursor, (int, int, int))
+    numbers = await chosen(session, run, filters)
+    place = None if after is None else (after[0], after[1], after[2])
+    found = await scan.cells(session, run, filters, numbers, limit, place)
+    items = await read(session, run, found.cells, evidence)
+    return Page(items, None if found.following is None else encode_cursor(*found.following))
 
 
 async def each(
@@ -72,68 +55,42 @@ async def each(
             return
 
 
-async def _filtered(session: AsyncSession, run: Loaded, filters: Filters) -> Select[Any]:
-    query = select(core(RunCellRow)).where(
-        col(RunCellRow.project_id) == run.row.project_id, col(RunCellRow.run_id) == run.row.id
-    )
-    if filters.variant is not None:
-        numbers = run.spec.of(filters.variant)
-        if not numbers:
-            known = ", ".join(v.id for v in run.spec.variants)
-            raise BadRequestError.at("/variant", f"this run has no {filters.variant!r}; it has {known}")
-        query = query.where(col(RunCellRow.variant_no).in_(numbers))
-    if filters.status is not None:
-        query = query.where(col(RunCellRow.status) == filters.status)
-    places: set[int] | None = None
+async def chosen(session: AsyncSession, run: Loaded, filters: Filters) -> Chosen:
+    """The filters as numbers. Raises `BadRequestError` for one that means nothing in this run."""
+    spec = run.spec
+    variants = list(range(len(spec.variants))) if filters.variant is None else variants_of(run, filters.variant)
+    names = [m.name for m in spec.metrics]
+    if filters.metric is not None and filters.metric not in names:
+        raise BadRequestError.at("/metric", f"this run has no metric {filters.metric!r}; it has {', '.join(names)}")
+    for name in ("passed", "minimum", "maximum"):
+        if getattr(filters, name) is not None and filters.metric is None:
+            pointer = {"minimum": "/min", "maximum": "/max"}.get(name, "/passed")
+            raise BadRequestError.at(pointer, "say of which metric: metric=…")
+    tags = [] if filters.tag is None else [filters.tag]
+    by, value = (None, "") if filters.slice is None else slice_of(filters.slice)
+    if by == TAG:
+        tags.append(value)
+    cases = await cases_of(session, run)
+    few = [cases.tagged.get(tag, []) for tag in tags]
     if filters.case is not None:
-        places = {n for n, case in enumerate(run.cases) if case.id == filters.case}
-    if filters.tag is not None:
-        tagged = {n for n, case in enumerate(run.cases) if filters.tag in case.tags}
-        places = tagged if places is None else places & tagged
-    if filters.flipped is not None:
-        flips = (await comparison(session, *filters.flipped)).flips
-        flipped = {flip.case for flip in flips if filters.metric in (None, flip.metric)}
-        changed = {n for n, case in enumerate(run.cases) if case.id in flipped}
-        places = changed if places is None else places & changed
-    if places is not None:
-        some = batched_by_variables(sorted(places))
-        query = query.where(or_(*[col(RunCellRow.case_no).in_(part) for part in some]) if some else literal(False))
-    if filters.metric is not None and filters.metric not in {m.name for m in run.spec.metrics}:
-        known = ", ".join(m.name for m in run.spec.metrics)
-        raise BadRequestError.at("/metric", f"this run has no metric {filters.metric!r}; it has {known}")
-    if filters.passed is not None:
-        if filters.metric is None:
-            raise BadRequestError.at("/passed", "say of which metric: metric=…")
-        number = next(n for n, m in enumerate(run.spec.metrics) if m.name == filters.metric)
-        query = query.where(_scored(col(RunScoreRow.metric_no) == number, col(RunScoreRow.passed) == filters.passed))
-    if filters.failed is not None:
-        lost = _scored(col(RunScoreRow.passed) == False)  # noqa: E712 - SQL
-        query = query.where(lost if filters.failed else ~lost)
-    if filters.q is not None:
-        found = exists().where(
-            col(AnswerRow.project_id) == col(RunCellRow.project_id),
-            col(AnswerRow.cell_key) == col(RunCellRow.cell_key),
-            func.lower(col(AnswerRow.text)).contains(filters.q.lower(), autoescape=True),
-        )
-        query = query.where(found)
-    return query
+        few.append(cases.numbers([filters.case]))
+    places = None if not few else few[0] if len(few) == 1 else sorted(set(few[0]).intersection(*few[1:]))
+    number = None if filters.metric is None else names.index(filters.metric)
+    return Chosen(variants, places, number, None if by in (None, TAG) else by, value)
 
 
-def _scored(*conditions: Any) -> Any:
-    return exists().where(
-        col(RunScoreRow.project_id) == col(RunCellRow.project_id),
-        col(RunScoreRow.run_id) == col(RunCellRow.run_id),
-        col(RunScoreRow.variant_no) == col(RunCellRow.variant_no),
-        col(RunScoreRow.case_no) == col(RunCellRow.case_no),
-        col(RunScoreRow.repeat) == col(RunCellRow.repeat),
-        *conditions,
-    )
+def variants_of(run: Loaded, name: str) -> list[int]:
+    """The numbers of a candidate's variants, or of one variant. Raises `BadRequestError` naming what the run has."""
+    if not (found := sorted(run.spec.of(name))):
+        known = ", ".join(v.id for v in run.spec.variants)
+        raise BadRequestError.at("/variant", f"this run has no {name!r}; it has {known}")
+    return found
 
 
-async def _read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]], evidence: Evidence) -> list[Result]:
+async def read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]], evidence: Evidence) -> list[Result]:
     if not cells:
         return []
-    project_id, run_id = run.row.project_id, run.row.id
+    project_id = run.row.project_id
     keys = [c.cell_key for c in cells if c.status in ("cached", "answered", "failed")]
     answers = await store.answers(session, project_id, keys, () if evidence == "none" else store.LARGE)
     bundles: dict[int, Bundle] = {}
@@ -144,19 +101,9 @@ async def _read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]], e
     numbers = sorted({cell.case_no for cell in cells})
     entries = [Entry(run.cases[n].id, run.cases[n].digest, run.cases[n].tags) for n in numbers]
     items = dict(zip(numbers, await Datasets(session, project_id).some(entries), strict=True))
-    rows: dict[tuple[int, int, int], list[Row[Any]]] = {}
-    for some in batched_by_variables([(c.variant_no, c.case_no, c.repeat) for c in cells], 4):
-        query = select(core(RunScoreRow)).where(
-            col(RunScoreRow.project_id) == project_id,
-            col(RunScoreRow.run_id) == run_id,
-            tuple_(col(RunScoreRow.variant_no), col(RunScoreRow.case_no), col(RunScoreRow.repeat)).in_(some),
-        )
-        for row in await session.execute(query):
-            rows.setdefault((row.variant_no, row.case_no, row.repeat), []).append(row)
-    scored = [row.score_key for several in rows.values() for row in several if row.score_key is not None]
-    scores = await store.scores(session, project_id, scored)
+    rows = await _scores(session, run, cells)
     results = [
-        _result(run, cell, answers.get(cell.cell_key), items[cell.case_no], rows.get((cell.variant_no, cell.case_no, cell.repeat), []), scores)
+        _result(run, cell, answers.get(cell.cell_key), items[cell.case_no], rows.get((cell.variant_no, cell.case_no, cell.repeat), []))
         for cell in cells
     ]  # fmt: skip
     if evidence == "none":
@@ -165,6 +112,35 @@ async def _read(session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]], e
         _with_evidence(result, answers.get(cell.cell_key), items[cell.case_no], bundles.get(cell.variant_no))
         for result, cell in zip(results, cells, strict=True)
     ]
+
+
+async def _scores(
+    session: AsyncSession, run: Loaded, cells: Sequence[Row[Any]]
+) -> dict[tuple[int, int, int], list[Row[Any]]]:
+    """The scores of some cells with what is kept of them, by cell and in the order of the metrics.
+
+    Every column of the primary key is named by its values alone: rows of values as such would have SQLite read the whole run.
+    """
+    own, kept = core(RunScoreRow), core(ScoreRow)
+    of_kept = (kept.c.label, kept.c.explanation, kept.c.evidence, kept.c.cost_nano, kept.c.tokens)
+    places = {(cell.variant_no, cell.case_no, cell.repeat) for cell in cells}
+    found: dict[tuple[int, int, int], list[Row[Any]]] = {}
+    for some in batched_by_variables(sorted({case_no for _, case_no, _ in places}), 2):
+        query = (
+            select(own, kept.c.key.label("kept"), *of_kept)
+            .outerjoin(kept, (kept.c.project_id == own.c.project_id) & (kept.c.key == own.c.score_key))
+            .where(
+                own.c.project_id == run.row.project_id,
+                own.c.run_id == run.row.id,
+                own.c.variant_no.in_(sorted({variant_no for variant_no, _, _ in places})),
+                own.c.metric_no.in_(list(range(len(run.spec.metrics)))),
+                own.c.case_no.in_(some),
+            )
+        )
+        for row in await session.execute(query):
+            if (place := (row.variant_no, row.case_no, row.repeat)) in places:
+                found.setdefault(place, []).append(row)
+    return {place: sorted(several, key=lambda row: row.metric_no) for place, several in found.items()}
 
 
 def _with_evidence(result: Result, row: Row[Any] | None, item: Item, bundle: Bundle | None) -> Result:
@@ -187,7 +163,6 @@ def _result(
     answer: Row[Any] | None,
     item: Item,
     rows: Sequence[Row[Any]],
-    scores: dict[str, Row[Any]],
 ) -> Result:
     if cell.status not in ("cached", "answered", "failed"):
         answer = None
@@ -198,12 +173,7 @@ def _result(
         status=cell.status,
         answer=None if answer is None else _answer(run, answer),
         error=cell.error if answer is None else answer.error,
-        scores={
-            run.spec.metrics[row.metric_no].name: _score(
-                run.spec.metrics[row.metric_no], row, scores.get(row.score_key or "")
-            )
-            for row in sorted(rows, key=lambda row: row.metric_no)
-        },
+        scores={run.spec.metrics[row.metric_no].name: _score(run.spec.metrics[row.metric_no], row) for row in rows},
         inputs=item.inputs,
         reference=item.reference,
         tags=item.tags,
@@ -228,18 +198,19 @@ def _answer(run: Loaded, row: Row[Any]) -> AnswerRead:
     )
 
 
-def _score(metric: Metric, row: Row[Any], kept: Row[Any] | None) -> ScoreRead:
-    paid = kept is not None and not row.cached
+def _score(metric: Metric, row: Row[Any]) -> ScoreRead:
+    kept = row.kept is not None
+    paid = kept and not row.cached
     return ScoreRead(
         value=row.value,
         passed=row.passed,
-        label=None if kept is None else kept.label,
+        label=row.label,
         status=row.status,
-        explanation=(row.error or "") if kept is None else kept.explanation,
-        evidence=None if kept is None else kept.evidence,
+        explanation=row.explanation if kept else row.error or "",
+        evidence=row.evidence,
         version=metric.version,
         direction=metric.direction,
-        cost_usd=usd(kept.cost_nano) if kept is not None and paid else 0.0,
-        tokens=kept.tokens if kept is not None and paid else 0,
+        cost_usd=usd(row.cost_nano) if paid else 0.0,
+        tokens=row.tokens if paid else 0,
         cached=bool(row.cached),
     )

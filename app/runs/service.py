@@ -1,6 +1,6 @@
 """Runs: made, watched, stopped, continued, read. The engine executes them."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,8 +21,9 @@ from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.llm.service import LLM
 from app.registry.lineage import Lineage
 from app.registry.repository import Repository
-from app.runs import compare, control, results, store
+from app.runs import beside, compare, control, results, store
 from app.runs.asked import RunClone, RunExtend, RunPlan
+from app.runs.cases import load
 from app.runs.compare import CaseInfo, RunEvidence, Side
 from app.runs.engine import Engine
 from app.runs.errors import RunActiveError, RunNotFoundError
@@ -31,10 +32,12 @@ from app.runs.pace import Pace
 from app.runs.planner import Planned, Planner
 from app.runs.processes import Processes
 from app.runs.queue import PRIORITIES, Queue
+from app.runs.scan import Filters
 from app.runs.schemas import (
     NANO,
     RESTING,
     CandidateRead,
+    CaseRead,
     Cells,
     Comparison,
     MetricSummary,
@@ -44,6 +47,7 @@ from app.runs.schemas import (
     RunRead,
     RunRescore,
     RunResume,
+    RunSlices,
     RunStarted,
     RunSummary,
     VariantRead,
@@ -254,7 +258,7 @@ class Runs:
         session: AsyncSession,
         project_id: str,
         run_id: str,
-        filters: results.Filters,
+        filters: Filters,
         flipped_against: str | None,
         limit: int,
         cursor: str | None,
@@ -269,6 +273,23 @@ class Runs:
             own = await compare.side(session, project_id, filters.variant, run_id, "/variant")
             filters = filters._replace(flipped=(own, other))
         return await results.page(session, run, filters, limit, cursor, "all" if evidence else "none")
+
+    async def cases(
+        self,
+        session: AsyncSession,
+        project_id: str,
+        run_id: str,
+        filters: Filters,
+        variants: Sequence[str],
+        limit: int,
+        cursor: str | None,
+    ) -> Page[CaseRead]:
+        run = await self._load(session, project_id, run_id)
+        return await beside.page(session, run, filters, variants, limit, cursor)
+
+    async def slices(self, session: AsyncSession, project_id: str, run_id: str, by: str | None) -> RunSlices:
+        """Metrics by slice: of a run at work, over what is there."""
+        return await beside.slices(session, await self._load(session, project_id, run_id), by)
 
     async def loaded(self, session: AsyncSession, project_id: str, run_id: str) -> Loaded:
         return await self._load(session, project_id, run_id)
@@ -337,7 +358,9 @@ class Runs:
         await Lineage(Repository(session, project_id)).note_use("run", run_id, spec.contents, self._clock())
 
     async def _load(self, session: AsyncSession, project_id: str, run_id: str, *, cases: bool = True) -> Loaded:
-        run = await store.load(session, project_id, run_id, cases=cases)
+        run = await (
+            load(session, project_id, run_id) if cases else store.load(session, project_id, run_id, cases=False)
+        )
         if run is None:
             raise RunNotFoundError(f"there is no run {run_id!r}")
         return run

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from sqlalchemy import and_, select, update
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.kit.db import core
+from app.runs import columns
 from app.runs.derived import one_per_case
 from app.runs.schemas import MetricSummary
 from app.runs.spec import Case, Metric, Spec
@@ -59,7 +60,8 @@ async def summaries(
     for variant_no in range(len(spec.variants)):
         found.append({})
         for metric_no, metric in enumerate(spec.metrics):
-            scores = await grid(session, project_id, run_id, variant_no, metric_no, len(cases), spec.repeats)
+            shape = (len(cases), spec.repeats)
+            scores = await columns.scores(session, project_id, run_id, variant_no, metric_no, shape)
             read = await asyncio.to_thread(summary_of, metric, *scores, clusters)
             agreed = await _agreement(session, project_id, run_id, variant_no, metric_no, metric)
             found[-1][metric.name] = msgspec.structs.replace(read, agreement=agreed)
@@ -111,33 +113,6 @@ async def keep(
             )
             .values(metrics=msgspec.to_builtins(summary))
         )
-
-
-async def grid(
-    session: AsyncSession, project_id: str, run_id: str, variant_no: int, metric_no: int, cases: int, repeats: int
-) -> "tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]":
-    """Values and `passed` of one metric of one variant, [cases, repeats], NaN where there is none; and where it does not
-    apply."""
-    import numpy as np
-
-    query = select(
-        col(RunScoreRow.case_no), col(RunScoreRow.repeat), col(RunScoreRow.value), col(RunScoreRow.passed), col(RunScoreRow.status)
-    ).where(
-        col(RunScoreRow.project_id) == project_id,
-        col(RunScoreRow.run_id) == run_id,
-        col(RunScoreRow.variant_no) == variant_no,
-        col(RunScoreRow.metric_no) == metric_no,
-    )  # fmt: skip
-    values, passed = np.full((cases, repeats), np.nan), np.full((cases, repeats), np.nan)
-    skipped = np.zeros((cases, repeats), dtype=bool)
-    rows: Sequence[Any] = (await session.execute(query)).all()
-    if rows:
-        case_no, repeat, value, good, status = zip(*rows, strict=True)
-        where = (list(case_no), list(repeat))
-        values[where] = [np.nan if v is None else v for v in value]
-        passed[where] = [np.nan if p is None else float(p) for p in good]
-        skipped[where] = [s == "skipped" for s in status]
-    return values, passed, skipped
 
 
 def summary_of(

@@ -59,7 +59,7 @@ def _random_flips(sizes: Floats, seed: int, flips: int) -> Floats:
     tables = padded.reshape(blocks, _BLOCK) @ _SIGNS.T
     # Raw 64-bit words, because numpy promises the same stream in every version only for these.
     words = np.random.PCG64(seed).random_raw(-(-blocks * flips // 8))
-    picks = words.astype("<u8").view(np.uint8)[: blocks * flips].reshape(blocks, flips)
+    picks = words.astype("<u8", copy=False).view(np.uint8)[: blocks * flips].reshape(blocks, flips)
     total = np.zeros(flips)
     for table, pick in zip(tables, picks, strict=True):
         total += table[pick]

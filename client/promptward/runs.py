@@ -1,15 +1,19 @@
 """Runs: start, watch, read, stop."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import msgspec
 
 from promptward.artifacts import PAGE, segment
 from promptward.core import LONG_S
-from promptward.shapes import Comparison, Event, Page, Result, Run, RunPlan, RunStarted, RunSummary
+from promptward.shapes import Comparison, Event, Page, Result, Run, RunCase, RunPlan, RunSlices, RunStarted, RunSummary
 from promptward.twin import Group, Mode, operation, streaming
 
+if TYPE_CHECKING:
+    import pandas
+
+CASES = 50
 ExportFormat = Literal["jsonl", "csv", "parquet"]
 
 
@@ -17,7 +21,8 @@ class Filters(TypedDict, total=False):
     """Which cells; all that is given must hold.
 
     `failed`: some metric did not pass. `passed` goes with `metric`. `flipped_against`: another candidate or variant, to
-    which the case changed sides. `q`: text in the answer. `evidence` does not choose: it asks for what was retrieved, sent
+    which the case changed sides. `q`: text in the answer, or in what `q_in` says. `slice`: `tag=<tag>` or
+    `metadata.<field>=<value>`. `min` and `max` bound the value of `metric`. `evidence` does not choose: it asks for what was retrieved, sent
     and said in between, too.
     """
 
@@ -30,6 +35,12 @@ class Filters(TypedDict, total=False):
     failed: bool | None
     flipped_against: str | None
     q: str | None
+    q_in: Literal["answer", "inputs", "explanation", "any"] | None
+    slice: str | None
+    min: float | None
+    max: float | None
+    error_kind: str | None
+    slower_than_ms: float | None
     evidence: bool
 
 
@@ -116,7 +127,7 @@ class Runs(Group[Mode]):
     async def results(
         self, run: str, /, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[Filters]
     ) -> Page[Result]:
-        """One page of the cells with their answers and scores."""
+        """One page of the cells with their answers and scores. It may be short: the last one has no `next_cursor`."""
         params = {**_given(filters), "limit": limit, "cursor": cursor}
         page: Page[Result] = await self._core.json("GET", _path(run, "results"), params=params)
         return page
@@ -126,6 +137,42 @@ class Runs(Group[Mode]):
         """All cells, page by page."""
         async for item in self._core.pages(_path(run, "results"), _given(filters), PAGE):
             yield item
+
+    @streaming
+    async def each_case(
+        self,
+        run: str,
+        /,
+        *,
+        case: str | None = None,
+        tag: str | None = None,
+        slice: str | None = None,  # noqa: A002
+        variants: Sequence[str] = (),
+    ) -> AsyncGenerator[RunCase, None]:
+        """All cases with the cells of all variants, or of those named, beside each other."""
+        params = {"case": case, "tag": tag, "slice": slice, "variant": [*variants] or None}
+        async for item in self._core.pages(_path(run, "cases"), params, CASES):
+            yield item
+
+    @operation
+    async def summary(self, run: str, by: str | None = None) -> RunSlices:
+        """Metrics over all cases and, with `by` (`tag` or `metadata.<field>`), over those of each slice."""
+        found: RunSlices = await self._core.json("GET", _path(run, "summary"), params={"by": by}, extra_s=LONG_S)
+        return found
+
+    @operation
+    async def frame(self, run: str) -> "pandas.DataFrame":
+        """All cells as a table of pandas, a row each: the index is variant, case and repeat; a metric has a column with its
+        values, and `<metric>.passed`, `.status` and `.label` beside it. Needs pandas: `pip install 'promptward-client[pandas]'`.
+        """
+        from promptward.frames import Frame
+
+        read: Run = await self._core.json("GET", _path(run))
+        table = Frame([metric for variant in read["variants"] for metric in variant["metrics"]])
+        async with self._core.streamed(_path(run, "export"), {"format": "jsonl"}) as pieces:
+            async for piece in pieces:
+                table.add(piece)
+        return table.made()
 
     @operation
     async def comparison(self, run: str, *, candidate: str | None = None, baseline: str | None = None) -> Comparison:

@@ -277,6 +277,54 @@ class Result(TypedDict):
     tags: list[str]
 
 
+class CaseCell(TypedDict):
+    """What one variant made of a case."""
+
+    variant: str
+    repeat: int
+    status: str
+    answer: CellAnswer | None
+    error: str | None
+    error_kind: str | None
+    scores: dict[str, Score]
+
+
+class RunCase(TypedDict):
+    """A case with the cells of all variants beside each other; `differs` names what is not alike in all of them."""
+
+    case: str
+    inputs: dict[str, Any]
+    reference: Any
+    tags: list[str]
+    cells: list[CaseCell]
+    differs: list[str]
+
+
+class SliceMetric(TypedDict):
+    """A metric of a variant over the cases of one slice, None for all; `small`: fewer than 30 cases have a value."""
+
+    variant: str
+    metric: str
+    slice: str | None
+    n: int
+    missing: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    direction: Literal["maximize", "minimize"]
+    unit: str | None
+    pass_rate: float | None
+    small: bool
+
+
+class RunSlices(TypedDict):
+    """`by` is `tag` or `metadata.<field>`; `cases` are how many each slice has."""
+
+    by: str | None
+    cases: dict[str, int]
+    slices: list[SliceMetric]
+
+
 class PairedMetric(TypedDict):
     metric: str
     slice: str | None

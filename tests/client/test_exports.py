@@ -24,7 +24,8 @@ def test_every_error_is_a_promptward_error() -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda p: p.name)
 def test_the_client_needs_only_what_its_pyproject_names(path: Path) -> None:
-    declared = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
     allowed = {dependency.partition(">")[0] for dependency in declared} | {"promptward"}
     import sys
 

@@ -82,6 +82,8 @@ OTHERS = {
     "extend_run": RUNNERS,
     "clone_run": RUNNERS,
     "list_runs": READERS,
+    "list_run_cases": READERS,
+    "sum_up_run": READERS,
     "get_run": READERS,
     "watch_run": READERS,
     "list_results": READERS,

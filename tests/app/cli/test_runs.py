@@ -90,6 +90,14 @@ def test_a_run_is_read_compared_exported_and_scored_again(cli: Run, project: Pat
     limited = cli("results", number, "--limit", "3")
     assert "only the first 3" in limited.stderr
     assert json.loads(cli("results", number, "--failed", "--json").stdout) == []
+    beside = json.loads(cli("results", number, "--side-by-side", "--limit", "2", "--json").stdout)
+    assert len(beside) == 2
+    assert all(len(case["cells"]) == 2 * len({c["variant"] for c in case["cells"]}) for case in beside)
+    assert beside[0]["case"] in cli("results", number, "--side-by-side", "--case", beside[0]["case"]).stdout
+    summed = json.loads(cli("results", number, "--by", "tag", "--json").stdout)
+    assert {one["slice"] for one in summed["slices"]} == {None, *summed["cases"]}
+    assert "few cases" in cli("results", number, "--by", "tag").stdout
+    assert cli("results", number, "--by", "tag", "--failed").exit_code == 2
     compared = cli("compare", number)
     assert (compared.exit_code, "c1 against baseline" in compared.stdout) == (0, True)
     for ending in ("jsonl", "csv", "parquet"):
