@@ -57,12 +57,15 @@ from app.kit.strictness import note_known_queries, refuse_repeated_keys, require
 from app.llm.official import official_client
 from app.llm.service import LLM
 from app.migrations import runner
+from app.monitoring import controller as monitoring
+from app.monitoring.schedules import Schedules
 from app.registry import controller as registry
 from app.registry import environments_controller as environments
 from app.registry import scorers
 from app.registry.fetching import Versions
 from app.releases import controller as releases
 from app.releases.lifecycle import controller as catalogue
+from app.releases.live import live_candidates
 from app.releases.service import Releases
 from app.retrieval.schemas import CountErased, LoadItems
 from app.retrieval.service import Retrieval
@@ -120,13 +123,17 @@ def create_app(
     local_token: str | None = None,
     on_first_key: Callable[[str], None] | None = None,
     own: OwnScorers | None = None,
+    keeps_time: bool = True,
 ) -> KeepEncodedSlash:
     """The ASGI application. Nothing is opened before its lifespan starts.
 
     `local_token` admits the owner of the home (the command line); a fresh one is made when none is given. With `on_first_key`
-    an admin key is made when there is none, and handed over this once. Without `own` no file is run as a scorer.
+    an admin key is made when there is none, and handed over this once. Without `own` no file is run as a scorer. Schedules are
+    run by an application that `keeps_time`.
     """
-    state = new_state(settings, clock=clock, local_token=local_token, on_first_key=on_first_key, own=own)
+    state = new_state(
+        settings, clock=clock, local_token=local_token, on_first_key=on_first_key, own=own, keeps_time=keeps_time
+    )
     app = Litestar(
         route_handlers=[live, ready, index, *ROUTERS, openapi.static_files()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
@@ -154,6 +161,7 @@ def new_state(
     local_token: str | None = None,
     on_first_key: Callable[[str], None] | None = None,
     own: OwnScorers | None = None,
+    keeps_time: bool = True,
 ) -> State:
     """What one application holds before its lifespan adds the rooms' services."""
     engine = make_engine(settings.database_url)
@@ -168,6 +176,7 @@ def new_state(
             "local_token": local_token or home.new_token(),
             "on_first_key": on_first_key,
             "own": own or OwnScorers(None, SERVED),
+            "keeps_time": keeps_time,
         }
     )
     state.rates = Rates(settings.rate_limit, clock) if settings.rate_limit else None
@@ -187,6 +196,7 @@ ROUTERS = (
     runs.router,
     gates.router,
     calibration.router,
+    monitoring.router,
     audit.router,
     environments.router,
     feedback.router,
@@ -227,6 +237,10 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.releases = Releases(state.sessions, state.runs, state.feedback, state.clock)
         await state.releases.start()
         stack.push_async_callback(state.releases.close)
+        state.schedules = Schedules(state.sessions, state.runs, live_candidates, state.clock)
+        if state.keeps_time:
+            state.schedules.start()
+            stack.push_async_callback(state.schedules.close)
         state.retention = Retention(state.sessions, state.clock)
         state.retention.start()
         stack.push_async_callback(state.retention.close)
@@ -307,7 +321,8 @@ async def started(settings: Settings, **options: Any) -> AsyncIterator[KeepEncod
 async def embedded(settings: Settings) -> AsyncIterator[Embedded]:
     """The service inside this process, for commands that find none running. Holds the home as long as it lives."""
     with home.locked(settings.home):
-        async with started(settings, own=_own_scorers(settings)) as app:
+        # A command ends with its own work: what is due waits for a service that stays.
+        async with started(settings, own=_own_scorers(settings), keeps_time=False) as app:
             yield Embedded(app, app.litestar.state.local_token)
 
 

@@ -37,6 +37,7 @@ class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget_usd: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] | None = None
     max_cases: Annotated[int, msgspec.Meta(ge=1)] | None = None
     fresh: bool = False
+    priority: Literal["high", "normal", "low"] = "normal"
 
 
 class RunResume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -36,7 +36,7 @@ async def sync(
     """Bring a project's files into the registry, all or nothing; or plan that, or keep them as drafts by digest.
 
     `plan` needs `registry:read`, `draft` needs `registry:draft`, `apply` needs `registry:write`,
-    and `environments:write` when it changes an environment's rules.
+    `environments:write` when it changes an environment's rules, and `schedules:write` when it changes a schedule.
     """
     needed = {"plan": "registry:read", "draft": "registry:draft", "apply": "registry:write"}[data.mode]
     if not allows(caller.role, needed):
@@ -52,6 +52,8 @@ async def sync(
         environments,
         may_change_environments=allowed,
         may_label=allows(caller.role, "labels:write"),
+        schedules=state.schedules.book(registry.repository.session, caller),
+        may_schedule=allows(caller.role, "schedules:write"),
     )
     return await sync.run(data)
 
