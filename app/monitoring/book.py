@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
-from app.kit.db import insert_rows, writing
+from app.kit.db import insert_rows
 from app.kit.digests import digest
 from app.kit.errors import FieldError, InvalidContentError, NotFoundError
 from app.kit.pages import Page, decode_cursor, encode_cursor
@@ -54,7 +54,7 @@ class Book:
 
     async def create(self, name: str, schedule: Schedule) -> ScheduleRead:
         """Raises `InvalidContentError` with every place that is wrong, `ScheduleExistsError`."""
-        await writing(self._session)
+        await self._registry.repository.lock()
         if problem := name_problem(name):
             raise InvalidContentError.at("/name", problem)
         if await self._find(name) is not None:
@@ -63,7 +63,7 @@ class Book:
 
     async def change(self, name: str, changes: Mapping[str, Any]) -> ScheduleRead:
         """What is null is as by default again, what is left out stays."""
-        await writing(self._session)
+        await self._registry.repository.lock()
         row = await self.row(name)
         merged = {**row.definition, **changes}
         schedule = parse({key: value for key, value in merged.items() if value is not None})
@@ -71,7 +71,7 @@ class Book:
 
     async def delete(self, name: str, reason: str = "") -> None:
         """What it has run stays, and is shown again when it comes back."""
-        await writing(self._session)
+        await self._registry.repository.lock()
         row = await self.row(name)
         await self._session.execute(delete(ScheduleSeenRow).where(*self._seen(name)))
         await self._session.delete(row)
@@ -126,7 +126,6 @@ class Book:
 
     async def apply(self, section: dict[str, Any], changes: list[SectionChange]) -> None:
         """Carries out what `changes` said."""
-        await writing(self._session)
         for change in changes:
             if change.action == "delete":
                 await self.delete(change.name, "its declaration is gone")

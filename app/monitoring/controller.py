@@ -67,7 +67,7 @@ class ScheduleController(Controller):
         """Take a schedule away. Its runs stay."""
         await book.delete(decoded_name(name))
 
-    @post("/{name:str}/run", operation_id="run_schedule", opt=WRITE, status_code=202)
+    @post("/{name:str}/run", operation_id="run_schedule", opt=WRITE, status_code=200)
     async def run(
         self,
         caller: NamedDependency[Caller],
