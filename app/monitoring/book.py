@@ -31,7 +31,11 @@ SYNC = "sync"
 class Book:
     """Within the caller's transaction."""
 
-    def __init__(self, session: AsyncSession, project_id: str, actor: str, clock: Clock) -> None:
+    def __init__(
+        self, session: AsyncSession, project_id: str, actor: str, clock: Clock, *, may_change: bool = False
+    ) -> None:
+        """`may_change` is whether files may change schedules; routes have said so themselves."""
+        self.may_change = may_change
         self._session, self._project_id, self._actor, self._clock = session, project_id, actor, clock
         self._registry = Registry(session, project_id, actor=actor, clock=clock)
 
@@ -89,6 +93,13 @@ class Book:
         return Page(found, encode_cursor(found[-1].id) if len(rows) > limit else None)
 
     # The section `schedules` of promptward.yaml
+
+    async def declared(self) -> dict[str, dict[str, Any]]:
+        """What each schedule says, by name."""
+        query = select(col(ScheduleRow.name), col(ScheduleRow.definition)).where(
+            col(ScheduleRow.project_id) == self._project_id
+        )
+        return {row[0]: row[1] for row in (await self._session.execute(query.order_by(col(ScheduleRow.name)))).all()}
 
     def problems(self, section: Any) -> list[FieldError]:
         """What is wrong with a whole section, by pointers below it."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,27 +11,26 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.access.projects import archived_projects
+from app.access.roles import allows
 from app.access.schemas import Caller
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions, core, insert_rows, writing
-from app.kit.errors import DomainError, InvalidContentError, NotFoundError
+from app.kit.errors import InvalidContentError
 from app.kit.ids import new_id
-from app.monitoring.asking import Asking, Live
+from app.monitoring.asking import Live
 from app.monitoring.book import Book, shown
 from app.monitoring.definition import Schedule
-from app.monitoring.ending import outcome_of
+from app.monitoring.making import AT_ONCE, Making
 from app.monitoring.schemas import ScheduledRun, ScheduleRun, Trigger
 from app.monitoring.tables import ScheduleRow, ScheduleRunRow, ScheduleSeenRow
 from app.registry.repository import Repository
-from app.runs import history, store
+from app.runs import store
 from app.runs.schemas import RESTING
 from app.runs.service import Runs
 
 EVERY_S = 5.0
-FORSAKEN = timedelta(minutes=2)
-"""After this long whoever took up a time without making its run is taken to be gone."""
-AT_ONCE = 200
 _log = logging.getLogger("promptward")
 
 
@@ -40,8 +39,8 @@ class Schedules:
 
     def __init__(self, sessions: Sessions, runs: Runs, live: Live, clock: Clock, *, every_s: float = EVERY_S) -> None:
         """`every_s` is how often it looks at the clock."""
-        self._sessions, self._runs, self._live, self._clock = sessions, runs, live, clock
-        self._every_s = every_s
+        self._sessions, self._clock, self._every_s = sessions, clock, every_s
+        self._making = Making(sessions, runs, live, clock)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -55,7 +54,8 @@ class Schedules:
 
     def book(self, session: AsyncSession, caller: Caller) -> Book:
         """The schedules of the caller's project, within a transaction."""
-        return Book(session, caller.project_id, caller.actor, self._clock)
+        may_change = allows(caller.role, "schedules:write")
+        return Book(session, caller.project_id, caller.actor, self._clock, may_change=may_change)
 
     async def tick(self) -> int:
         """Runs what is due, and writes down how runs ended; how many were begun. What goes wrong with one keeps no other
@@ -65,9 +65,10 @@ class Schedules:
             begun += await self._guarded(self._fire(project_id, name, due_at), f"schedule {name}")
         for project_id, name in await self._sentinels():
             begun += await self._guarded(self._watch(project_id, name), f"sentinel {name}")
-        for project_id, run_id, claimed_at in await self._forsaken():
-            begun += await self._guarded(self._take_over(project_id, run_id, claimed_at), run_id)
-        await self._guarded(self._settle(), "outcomes")
+        for row in await self._making.forsaken():
+            begun += await self._guarded(self._making.take_over(row), row.id)
+        for row in await self._making.at_rest():
+            await self._guarded(self._making.settle(row), f"the outcome of {row.run_id}")
         return begun
 
     async def run_now(self, caller: Caller, name: str, asked: ScheduleRun) -> list[ScheduledRun]:
@@ -90,7 +91,7 @@ class Schedules:
             )
             record(session, change)
         for run_id in made:
-            await self._begin(caller.project_id, run_id)
+            await self._making.begin(caller.project_id, run_id)
         async with self._sessions() as session:
             rows = [await session.get_one(ScheduleRunRow, (caller.project_id, run_id)) for run_id in made]
         return [shown(one) for one in rows]
@@ -100,7 +101,7 @@ class Schedules:
     async def _due(self) -> list[tuple[str, str, datetime]]:
         query = (
             select(col(ScheduleRow.project_id), col(ScheduleRow.name), col(ScheduleRow.next_at))
-            .where(col(ScheduleRow.next_at) <= self._clock())
+            .where(col(ScheduleRow.next_at) <= self._clock(), col(ScheduleRow.project_id).not_in(archived_projects()))
             .order_by(col(ScheduleRow.next_at))
             .limit(AT_ONCE)
         )
@@ -131,7 +132,7 @@ class Schedules:
             made = await self._claim(session, row, "cron", due_at, None, busy=busy, why=why)
         if busy is None:
             for run_id in made:
-                await self._begin(project_id, run_id)
+                await self._making.begin(project_id, run_id)
         return 0 if busy else len(made)
 
     async def _at_work(self, session: AsyncSession, project_id: str, name: str) -> str | None:
@@ -152,7 +153,9 @@ class Schedules:
 
     async def _sentinels(self) -> list[tuple[str, str]]:
         query = select(col(ScheduleRow.project_id), col(ScheduleRow.name)).where(
-            col(ScheduleRow.sentinel), col(ScheduleRow.enabled)
+            col(ScheduleRow.sentinel),
+            col(ScheduleRow.enabled),
+            col(ScheduleRow.project_id).not_in(archived_projects()),
         )
         async with self._sessions() as session:
             return [(row[0], row[1]) for row in (await session.execute(query)).all()]
@@ -174,7 +177,7 @@ class Schedules:
             for endpoint in fresh:
                 made += await self._claim(session, row, "endpoint", now, endpoint)
         for run_id in made:
-            await self._begin(project_id, run_id)
+            await self._making.begin(project_id, run_id)
         return len(made)
 
     async def _unseen(self, session: AsyncSession, project_id: str, name: str) -> list[str]:
@@ -221,89 +224,12 @@ class Schedules:
         await session.flush()
         return made
 
-    # Making the runs
-
-    async def _begin(self, project_id: str, run_id: str, *, again: bool = False) -> None:
-        """Makes one run, and keeps which it is or why there is none. `again`: somebody else may have made it already."""
-        async with self._sessions() as session:
-            row = await session.get_one(ScheduleRunRow, (project_id, run_id))
-            schedule = await session.get(ScheduleRow, (project_id, row.schedule))
-            caller = Caller(project_id, run_id, "engineer", f"schedule {row.schedule}")
-            made = await history.made_by(session, project_id, caller.actor) if again else None
-        if made is None:
-            try:
-                if schedule is None:
-                    raise NotFoundError("the schedule was deleted before it was run")
-                definition = msgspec.convert(schedule.definition, Schedule)
-                async with self._sessions.begin() as session:
-                    await writing(session)
-                    asking = Asking(session, project_id, self._live)
-                    asked = await asking.run(definition, row.suite, row.endpoint)
-                made = (await self._runs.create(caller, asked)).id
-            except DomainError as error:
-                await self._keep(row, state="failed", reason=error.detail)
-                return
-            except Exception as error:  # noqa: BLE001 - a background task has nobody else to tell
-                _log.exception("schedule %s: no run could be made of %s", row.schedule, row.suite)
-                await self._keep(row, state="failed", reason=f"our own fault: {type(error).__name__}")
-                return
-        await self._keep(row, state="started", run_id=made)
-
-    async def _keep(self, row: ScheduleRunRow, **values: Any) -> None:
-        table = core(ScheduleRunRow)
-        async with self._sessions.begin() as session:
-            await writing(session)
-            same = (table.c.project_id == row.project_id, table.c.id == row.id, table.c.state == row.state)
-            await session.execute(update(table).where(*same).values(**values))
-
-    async def _forsaken(self) -> list[tuple[str, str, datetime]]:
-        query = select(col(ScheduleRunRow.project_id), col(ScheduleRunRow.id), col(ScheduleRunRow.claimed_at)).where(
-            col(ScheduleRunRow.state) == "starting", col(ScheduleRunRow.claimed_at) <= self._clock() - FORSAKEN
-        )
-        async with self._sessions() as session:
-            return [(row[0], row[1], row[2]) for row in (await session.execute(query.limit(AT_ONCE))).all()]
-
-    async def _take_over(self, project_id: str, run_id: str, claimed_at: datetime) -> int:
-        table = core(ScheduleRunRow)
-        async with self._sessions.begin() as session:
-            await writing(session)
-            same = (table.c.project_id == project_id, table.c.id == run_id, table.c.state == "starting")
-            taken = await session.execute(
-                update(table).where(*same, table.c.claimed_at == claimed_at).values(claimed_at=self._clock())
-            )
-            if taken.rowcount != 1:  # type: ignore[attr-defined]  # another process was first
-                return 0
-        await self._begin(project_id, run_id, again=True)
-        return 1
-
-    # What became of them
-
-    async def _settle(self) -> int:
-        query = select(ScheduleRunRow).where(col(ScheduleRunRow.state) == "started").order_by(col(ScheduleRunRow.id))
-        async with self._sessions() as session:
-            rows = list(await session.scalars(query.limit(AT_ONCE)))
-            resting: list[ScheduleRunRow] = []
-            for project_id in sorted({row.project_id for row in rows}):
-                own = [row for row in rows if row.project_id == project_id]
-                known = await store.briefly(session, project_id, [row.run_id for row in own if row.run_id is not None])
-                resting += [row for row in own if row.run_id not in known or known[row.run_id][1] in RESTING]
-        settled = 0
-        for row in resting:
-            settled += await self._guarded(self._settle_one(row), f"the outcome of {row.run_id}")
-        return settled
-
-    async def _settle_one(self, row: ScheduleRunRow) -> int:
-        async with self._sessions() as session:
-            outcome = await outcome_of(session, self._runs, row.project_id, row.run_id or "")
-        await self._keep(row, state="ended", outcome=msgspec.to_builtins(outcome))
-        return 1
-
     # Inside
 
     async def _guarded(self, work: Any, what: str) -> int:
         """The result; 0 when it went wrong, which is logged and tried again."""
         try:
-            return int(await work)
+            return int(await work or 0)
         except Exception:  # noqa: BLE001 - one schedule's fault keeps no other from its time
             _log.exception("schedules: %s could not be seen to; it is tried again later", what)
             return 0

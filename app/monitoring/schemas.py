@@ -33,11 +33,12 @@ class ScheduleRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """A candidate of the run against its baseline, over all cases."""
+    """A candidate of the run against its baseline, over all cases. `reason` is why they cannot be compared."""
 
     candidate: str
     baseline: str
     metrics: list[PairedMetric]
+    reason: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):

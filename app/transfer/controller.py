@@ -53,7 +53,6 @@ async def sync(
         may_change_environments=allowed,
         may_label=allows(caller.role, "labels:write"),
         schedules=state.schedules.book(registry.repository.session, caller),
-        may_schedule=allows(caller.role, "schedules:write"),
     )
     return await sync.run(data)
 
@@ -100,7 +99,9 @@ async def export_project(
     then choose). The same versions give the same bytes. Items of datasets are fetched from where `items` says."""
     session = datasets.registry.repository.session
     environments = Environments(session, caller.project_id, caller.actor, state.clock)
-    exporting = Exporting(datasets, environments, caller.clearance)
+    exporting = Exporting(
+        datasets, environments, caller.clearance, await state.schedules.book(session, caller).declared()
+    )
     if format == NATIVE:
         return await exporting.native()
     return await exporting.foreign(format, prompt or [], suite or [])

@@ -20,7 +20,8 @@ from app.registry.schemas import Artifact
 from app.registry.service import Registry
 from app.registry.sync.files import Project, Source, read, several
 from app.registry.sync.project_file import PROJECT_FILE, ProjectFile, plain_environments
-from app.registry.sync.schemas import Action, EnvironmentChange, SectionChange, SyncItem, SyncRequest, SyncResult
+from app.registry.sync.scheduling import Schedules, Scheduling
+from app.registry.sync.schemas import Action, EnvironmentChange, SyncItem, SyncRequest, SyncResult
 from app.registry.tables import ArtifactRow, ContentRow, VersionRow
 
 VIA = "sync"
@@ -43,26 +44,6 @@ class ItemFiles(Protocol):
 
     async def store(self, items: Sequence[Any], content: Any) -> list[FieldError]:
         """Keeps the items of a content; returns what looks personal or secret in them, or raises `InvalidContentError`."""
-        ...
-
-
-class Schedules(Protocol):
-    """The section `schedules` of `promptward.yaml`, checked and carried out by the room above, within this transaction."""
-
-    def problems(self, section: Any) -> list[FieldError]:
-        """What is wrong with it, by pointers below it."""
-        ...
-
-    def references(self, section: dict[str, Any]) -> list[Reference]:
-        """What it names, by pointers below it."""
-        ...
-
-    async def changes(self, section: dict[str, Any], *, prune: bool) -> list[SectionChange]:
-        """What applying it would do."""
-        ...
-
-    async def apply(self, section: dict[str, Any], changes: list[SectionChange]) -> None:
-        """Does it."""
         ...
 
 
@@ -90,12 +71,11 @@ class Sync:
         may_label: bool = True,
         origin: Mapping[str, str] = FROM_FILES,
         schedules: Schedules | None = None,
-        may_schedule: bool = False,
     ) -> None:
-        """Files may set labels when `may_label`, rules of environments when `may_change_environments`, schedules when
-        `may_schedule`. `origin` is kept with each version that is made, as where it came from. Without `schedules` that section
+        """Files may set labels when `may_label`, and rules of environments when `may_change_environments`.
+        `origin` is kept with each version that is made, as where it came from. Without `schedules` that section
         is left alone."""
-        self._schedules, self._may_schedule = schedules, may_schedule
+        self._scheduling = Scheduling(schedules)
         self._origin, self._may_label = dict(origin), may_label
         self._registry, self._files = registry, item_files
         self._environments, self._may_change_environments = environments, may_change_environments
@@ -118,7 +98,7 @@ class Sync:
         await self._require_labels(project, request)
         steps = [await self._step(source, request) for source in self._ordered(project.sources)]
         await self._check_environments(project)
-        await self._check_schedules(project)
+        await self._scheduling.check(project, self._problems, self._check_reference)
         if self._problems:
             raise several(self._problems)
         done = [step for step in steps if step is not None]
@@ -133,7 +113,7 @@ class Sync:
             same = {step.source.key: step.source.path for step in done if step.action == "unchanged"}
             await self._repository.keep(same, VIA)
         changes = [] if request.mode == "draft" else await self._declare(project.settings, request.mode == "apply")
-        scheduled = [] if request.mode == "draft" else await self._schedule(project.settings, request)
+        scheduled = [] if request.mode == "draft" else await self._scheduling.carry_out(project.settings, request)
         environments = plain_environments(project.settings)
         return SyncResult(
             request.mode, results + pruned, environments, project.settings.project, project.ignored, changes, scheduled
@@ -155,21 +135,6 @@ class Sync:
                 raise ForbiddenError(f"{where}: {detail}; an administrator may sync it", [FieldError(where, detail)])
             await self._environments.put(name, environment, others=settings.environments, reason="sync")
         return found
-
-    async def _schedule(self, settings: ProjectFile, request: SyncRequest) -> list[SectionChange]:
-        """Brings the schedules along, after all that they name."""
-        if self._schedules is None:
-            return []
-        section: dict[str, Any] = settings.schedules or {}
-        changes = await self._schedules.changes(section, prune=request.prune)
-        wanted = [change for change in changes if change.action != "unchanged"]
-        if request.mode == "apply" and wanted:
-            if not self._may_schedule:
-                where = f"{PROJECT_FILE}#/schedules/{escape(wanted[0].name)}"
-                detail = f"this would {wanted[0].action} the schedule {wanted[0].name}, which needs the permission 'schedules:write'"
-                raise ForbiddenError(f"{where}: {detail}; an engineer may sync it", [FieldError(where, detail)])
-            await self._schedules.apply(section, changes)
-        return changes
 
     async def _read_datasets(self, sources: Sequence[Source]) -> None:
         for source in sources:
@@ -367,19 +332,6 @@ class Sync:
                 wanted += [(f"{where}/policy", "gate_policy", needs.policy)] if needs.policy else []
                 for pointer, kind, ref in wanted:
                     await self._check_reference(project, pointer, kind, ref)
-
-    async def _check_schedules(self, project: Project) -> None:
-        section = project.settings.schedules
-        if self._schedules is None or section is None:
-            return
-        problems = self._schedules.problems(section)
-        for problem in problems:
-            pointer = f"/schedules{problem.pointer}"
-            line = project.document.line(pointer)
-            self._problems.append(FieldError(f"{PROJECT_FILE}#{pointer}", f"line {line}: {problem.detail}"))
-        if not problems:
-            for reference in self._schedules.references(section):
-                await self._check_reference(project, f"/schedules{reference.pointer}", reference.kind, reference.ref)
 
     async def _check_reference(self, project: Project, pointer: str, kind: str, ref: str) -> None:
         try:

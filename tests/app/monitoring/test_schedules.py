@@ -10,6 +10,7 @@ from app.monitoring.schedules import Schedules
 from app.releases.live import live_candidates
 from tests.app.monitoring.conftest import CASES, Time
 from tests.app.runs.endpoint import Endpoint
+from tests.conftest import client_of
 
 
 async def test_a_schedule_runs_its_suite_when_it_is_due_and_tells_how_that_ended(time: Time) -> None:
@@ -193,3 +194,48 @@ async def test_a_schedule_is_made_once_changed_in_part_and_deleted(time: Time) -
     audit = (await time.project.get("/api/v1/audit", limit=20))["items"]
     noted = [one["action"] for one in audit if one["action"].startswith("schedule.")]
     assert sorted(noted) == ["schedule.changed", "schedule.changed", "schedule.created", "schedule.deleted"]
+
+
+async def test_only_who_may_change_schedules_syncs_them_and_an_export_is_found_unchanged(time: Time) -> None:
+    await time.recorded("good")
+    text = "schedules:\n  nightly: {cron: '0 3 * * *', suite: checks, live: production}\n"
+    body = {"mode": "apply", "files": [{"path": "promptward.yaml", "text": text}]}
+    key = (await time.request("POST", "/keys", {"role": "proposer", "name": "bot"}, 201))["key"]
+    async with client_of(time.app, key) as proposer:
+        refused = await proposer.post("/api/v1/sync", json=body)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (403, "promptward.yaml#/schedules/nightly")
+    assert (await time.request("GET", "/schedules"))["items"] == []
+    await time.request("POST", "/sync", body)
+    exported = await time.request("GET", "/export")
+    (file,) = [one for one in exported["files"] if one["path"] == "promptward.yaml"]
+    body["files"] = [{"path": "promptward.yaml", "text": file["text"]}]
+    again = await time.request("POST", "/sync", body)
+    assert again["schedule_changes"] == [{"name": "nightly", "action": "unchanged"}]
+
+
+async def test_in_an_archived_project_nothing_is_run_until_it_is_restored(time: Time) -> None:
+    key = (await time.request("POST", "/projects", {"name": "theirs"}, 201))["key"]["key"]
+    async with client_of(time.app, key) as client:
+        theirs = Time([time.now], time.app, client)
+        await theirs.recorded("good")
+        await theirs.declare()
+        await theirs.declare("newcomers", on="new_endpoint", suite="checks", prompt="ask", champion="good")
+        await theirs.project.replay("bad")
+        await time.request("PATCH", "/projects/theirs", {"archived": True})
+        time.move(days=1)
+        assert await time.tick() == 0
+        await time.request("PATCH", "/projects/theirs", {"archived": False})
+        assert await time.tick() == 2
+
+
+async def test_sides_that_cannot_be_compared_say_why_and_the_run_is_settled(time: Time) -> None:
+    await time.recorded("good", "also", "bad")
+    both = {"dataset": "questions", "endpoints": ["good", "also"], "scorers": [{"use": "exact_match"}]}
+    await time.project.make("suites", "checks", both)
+    await time.declare(baseline={"prompt": "ask", "endpoint": "bad"})
+    time.move(days=1)
+    await time.tick()
+    ended = await time.ended()
+    (compared,) = ended["outcome"]["comparisons"]
+    assert (ended["state"], compared["metrics"]) == ("ended", [])
+    assert "share no endpoint" in compared["reason"]
