@@ -77,6 +77,9 @@ def faults(schedule: Schedule) -> Iterator[FieldError]:
         yield FieldError("/suite", "name a suite")
     if len(set(schedule.every_suite)) < len(schedule.every_suite):
         yield FieldError("/suites", "a suite comes twice")
+    for reference in references(schedule):
+        if reference.pointer.split("/")[1] in ("suite", "suites", "prompt"):
+            yield from _no_name(reference)
     if schedule.on is not None:
         yield from _bad_sentinel(schedule)
         return
@@ -87,6 +90,14 @@ def faults(schedule: Schedule) -> Iterator[FieldError]:
         yield FieldError("/candidates", "say what to run: either `candidates`, or `live` such as production")
     if schedule.live is not None and (problem := _bad_live(schedule.live)):
         yield FieldError("/live", problem)
+
+
+def _no_name(reference: Reference) -> Iterator[FieldError]:
+    """Suites and a sentinel's prompt are known by name: whether they are archived or live goes by it."""
+    try:
+        parse_ref(reference.ref)
+    except ValueError as error:
+        yield FieldError(reference.pointer, str(error))
 
 
 def _bad_time(cron: str, zone: str) -> Iterator[FieldError]:

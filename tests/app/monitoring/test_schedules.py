@@ -161,6 +161,7 @@ async def test_fields_of_a_schedule_are_those_of_its_runs(sqlite_time: Time) -> 
         ({"cron": "R 1 * * *"}, "/cron", "no cron expression"),
         ({"timezone": "Europe/Atlantis"}, "/timezone", "no time zone"),
         ({"timezone": "/etc/passwd"}, "/timezone", "no time zone"),
+        ({"suite": "sha256:0123456789ab"}, "/suite", "cannot be part of a name"),
         ({"suite": "chekcs"}, "/suite", "did you mean 'checks'"),
         ({"candidates": [{"prompt": "aks"}]}, "/candidates/0/prompt", "there is no prompt"),
         ({"live": "production", "candidates": [{"prompt": "ask"}]}, "/candidates", "either"),
