@@ -27,7 +27,8 @@ class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`suite` is a reference, or `{content}`. A candidate without an endpoint is run on all of the suite's.
 
     `repeats` replaces the suite's; `max_cases` takes that many cases of the dataset, always the same ones; `fresh` asks
-    again for answers that are known, though not again for what judges have said of an equal answer.
+    again for answers that are known, though not again for what judges have said of an equal answer. Where runs wait for the
+    same endpoint, those of a higher `priority` come first.
     """
 
     suite: str | Draft

@@ -6,7 +6,7 @@ from alembic import op
 from app.kit.db import UTCDateTime, json_type, nullable_json
 
 revision = "0016"
-down_revision = "0012"
+down_revision = "0013"
 
 NAME = sa.String(120).with_variant(sa.String(120, collation="C"), "postgresql")
 

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from app.kit.asgi import KeepEncodedSlash
+from app.main import SERVICE
 from app.monitoring.schedules import Schedules
 from app.settings import Settings
 from tests.app.runs.conftest import Project, asked
@@ -16,6 +17,7 @@ from tests.conftest import client_of, settings_for, started
 __all__ = ["asked", "sqlite_time", "time"]
 
 CASES = 24
+UNTIMED = SERVICE._replace(keeps_time=False)
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 RIGHT = {"good": 1.0, "also": 1.0, "bad": 0.25}
 """How often each recorded model is right."""
@@ -91,7 +93,7 @@ class Time:
 async def time(settings: Settings) -> AsyncIterator[Time]:
     """On either database."""
     now = [START]
-    async with started(settings, clock=lambda: now[0], keeps_time=False) as app, client_of(app) as client:
+    async with started(settings, clock=lambda: now[0], part=UNTIMED) as app, client_of(app) as client:
         yield Time(now, app, client)
 
 
@@ -100,5 +102,5 @@ async def sqlite_time(tmp_path: Any, sqlite_url: str) -> AsyncIterator[Time]:
     """For what does not depend on the database."""
     now = [START]
     settings = settings_for(tmp_path / "home", sqlite_url)
-    async with started(settings, clock=lambda: now[0], keeps_time=False) as app, client_of(app) as client:
+    async with started(settings, clock=lambda: now[0], part=UNTIMED) as app, client_of(app) as client:
         yield Time(now, app, client)
