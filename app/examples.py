@@ -219,6 +219,20 @@ EXAMPLES: dict[str, Example] = {
         "/rubrics/helpful/label-queue", {"run": "run_<id>", "n": 50, "by": "disagreement", "metric": "right"}
     ),
     "label_answer": Example("/rubrics/helpful/label-queue/lbq_<id>-0", {"human": "yes"}),
+    "create_schedule": Example(
+        "/schedules",
+        {
+            "name": "nightly",
+            "cron": "0 3 * * *",
+            "timezone": "Europe/Berlin",
+            "suite": "docs",
+            "candidates": [{"prompt": "docs/answer", "endpoint": "recorded"}],
+            "fresh": True,
+            "max_cases": 500,
+        },
+    ),
+    "change_schedule": Example("/schedules/nightly", {"enabled": False}),
+    "run_schedule": Example("/schedules/nightly/run", {}),
     "create_release": Example(
         "/releases",
         {"environment": "production", "prompt": "docs/answer@1", "endpoint": "recorded", "notes": "shorter answers"},

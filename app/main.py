@@ -59,12 +59,15 @@ from app.llm.official import official_client
 from app.llm.service import LLM
 from app.llm.shared import SharedLimits
 from app.migrations import runner
+from app.monitoring import controller as monitoring
+from app.monitoring.schedules import Schedules
 from app.registry import controller as registry
 from app.registry import environments_controller as environments
 from app.registry import scorers
 from app.registry.fetching import Versions
 from app.releases import controller as releases
 from app.releases.lifecycle import controller as catalogue
+from app.releases.live import live_candidates
 from app.releases.service import Releases
 from app.retrieval.schemas import CountErased, LoadItems
 from app.retrieval.service import Retrieval
@@ -100,10 +103,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Part(NamedTuple):
-    """What a process is among those of a database, and whether it performs runs."""
+    """What a process is among those of a database, and whether it performs runs and schedules."""
 
     kind: Literal["service", "worker"]
     works: bool
+    keeps_time: bool = True
 
 
 SERVICE = Part("service", works=True)
@@ -204,6 +208,7 @@ ROUTERS = (
     runs.router,
     gates.router,
     calibration.router,
+    monitoring.router,
     audit.router,
     environments.router,
     feedback.router,
@@ -236,6 +241,10 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         state.releases = Releases(state.sessions, state.runs, state.feedback, state.clock)
         await state.releases.start()
         stack.push_async_callback(state.releases.close)
+        state.schedules = Schedules(state.sessions, state.runs, live_candidates, state.clock)
+        if state.part.keeps_time:
+            state.schedules.start()
+            stack.push_async_callback(state.schedules.close)
         state.retention = Retention(state.sessions, state.clock)
         state.retention.start()
         stack.push_async_callback(state.retention.close)
@@ -341,7 +350,8 @@ async def started(settings: Settings, **options: Any) -> AsyncIterator[KeepEncod
 async def embedded(settings: Settings) -> AsyncIterator[Embedded]:
     """The service inside this process, for commands that find none running. Holds the home as long as it lives."""
     with home.locked(settings.home):
-        async with started(settings, own=_own_scorers(settings)) as app:
+        # A command ends with its own work: what is due waits for a service that stays.
+        async with started(settings, own=_own_scorers(settings), part=SERVICE._replace(keeps_time=False)) as app:
             yield Embedded(app, app.litestar.state.local_token)
 
 

@@ -1,6 +1,7 @@
 """Projects: made with a first admin key, renamed, archived and restored."""
 
 import re
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -105,6 +106,11 @@ class ProjectService:
                 details=dict(details),
             )
             record(self._session, change)
+
+
+def archived_projects() -> Any:
+    """The ids of projects in which nothing is done any more, as a part of a query."""
+    return select(col(ProjectRow.id)).where(col(ProjectRow.archived_at).is_not(None))
 
 
 def _checked_id(new: ProjectCreate) -> str:

@@ -9,6 +9,7 @@ READ = frozenset(
         "runs:read",
         "scorers:read",
         "environments:read",
+        "schedules:read",
         "releases:read",
         "serving:read",
         "feedback:read",
@@ -18,7 +19,7 @@ READ = frozenset(
 CI = READ | {"registry:draft", "runs:write", "gates:evaluate"}
 SERVER = frozenset({"serving:read", "serving:call", "inferences:write", "feedback:write", "feedback:by_id"})
 PROPOSER = CI | {"registry:write", "releases:propose"}
-ENGINEER = PROPOSER | SERVER | {"registry:manage", "labels:write", "releases:operate"}
+ENGINEER = PROPOSER | SERVER | {"registry:manage", "labels:write", "releases:operate", "schedules:write"}
 APPROVER = READ | {"releases:approve", "releases:operate"}
 ADMIN = ENGINEER | APPROVER | {"keys:manage", "projects:manage", "environments:write", "feedback:erase", "data:erase"}
 

@@ -42,7 +42,8 @@ async def sync(
         )
     session.out.data(result)
     _show(session.out, result, PLANNED if plan else DONE)
-    differs = any(item["action"] != "unchanged" for item in [*result["items"], *result["environment_changes"]])
+    sections = [*result["environment_changes"], *result.get("schedule_changes", [])]
+    differs = any(item["action"] != "unchanged" for item in [*result["items"], *sections])
     return Exit.DIFFERENT if exit_code and differs else Exit.PASS
 
 
@@ -57,6 +58,10 @@ def _show(out: Output, result: SyncResult, words: dict[str, str]) -> None:
         if change["action"] != "unchanged":
             text = f"{MARKS[change['action']]} {'environments':<13} {change['name']:<32} {'':<9} its rules"
             out.styled(text, STYLES[change["action"]])
+    for change in result.get("schedule_changes", []):
+        if change["action"] != "unchanged":
+            action = "archive" if change["action"] == "delete" else change["action"]
+            out.styled(f"{MARKS[action]} {'schedules':<13} {change['name']:<32}".rstrip(), STYLES[action])
     for item in result["items"]:
         for warning in item.get("warnings", []):
             out.note(f"{warning['pointer']}: {warning['detail']}")

@@ -36,7 +36,7 @@ async def sync(
     """Bring a project's files into the registry, all or nothing; or plan that, or keep them as drafts by digest.
 
     `plan` needs `registry:read`, `draft` needs `registry:draft`, `apply` needs `registry:write`,
-    and `environments:write` when it changes an environment's rules.
+    `environments:write` when it changes an environment's rules, and `schedules:write` when it changes a schedule.
     """
     needed = {"plan": "registry:read", "draft": "registry:draft", "apply": "registry:write"}[data.mode]
     if not allows(caller.role, needed):
@@ -52,6 +52,7 @@ async def sync(
         environments,
         may_change_environments=allowed,
         may_label=allows(caller.role, "labels:write"),
+        schedules=state.schedules.book(registry.repository.session, caller),
     )
     return await sync.run(data)
 
@@ -98,7 +99,9 @@ async def export_project(
     then choose). The same versions give the same bytes. Items of datasets are fetched from where `items` says."""
     session = datasets.registry.repository.session
     environments = Environments(session, caller.project_id, caller.actor, state.clock)
-    exporting = Exporting(datasets, environments, caller.clearance)
+    exporting = Exporting(
+        datasets, environments, caller.clearance, await state.schedules.book(session, caller).declared()
+    )
     if format == NATIVE:
         return await exporting.native()
     return await exporting.foreign(format, prompt or [], suite or [])

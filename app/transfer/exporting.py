@@ -1,6 +1,6 @@
 """The registry as files: those of a project, byte for byte the same each time, or another tool's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -29,8 +29,16 @@ CARD_FIELDS = ("tags", "schema", "sensitivity", "fields", "retention_days")
 class Exporting:
     """One project's latest versions as files, for a caller of some clearance."""
 
-    def __init__(self, datasets: Datasets, environments: Environments, clearance: str) -> None:
+    def __init__(
+        self,
+        datasets: Datasets,
+        environments: Environments,
+        clearance: str,
+        schedules: Mapping[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """`schedules` are the definitions of those that were ever declared."""
         self._datasets, self._environments, self._clearance = datasets, environments, clearance
+        self._schedules = schedules or {}
         self._registry: Registry = datasets.registry
         self._notes: list[str] = []
 
@@ -54,8 +62,10 @@ class Exporting:
                 files.append(ExportedFile(path, dump(ordered(artifact.content)), None, [of]))
         if declared_rules := await self._environments.declared():
             sections["environments"] = {name: _said(shown(rules)) for name, rules in declared_rules.items()}
+        if self._schedules:
+            sections["schedules"] = dict(self._schedules)
         if sections:
-            order = ("endpoints", "gate_policies", "environments")
+            order = ("endpoints", "gate_policies", "environments", "schedules")
             text = dump({name: sections[name] for name in order if name in sections})
             files.insert(0, ExportedFile(PROJECT_FILE, text, None, declared))
         return ExportResult(NATIVE, files, self._notes, [])

@@ -14,6 +14,7 @@ from promptward.errors import PromptwardError, problem_error
 from promptward.project import Gates, Keys, Projects, Scorers
 from promptward.releases import Audit, Environments, Feedback, Releases
 from promptward.runs import Runs
+from promptward.schedules import Schedules
 from promptward.shapes import Generated, SyncResult
 from promptward.twin import Async, Group, Mode, Portal, Sync, operation, streaming
 
@@ -50,6 +51,7 @@ class _Client(Group[Mode]):
         self.feedback: Feedback[Mode] = Feedback(core, portal)
         self.audit: Audit[Mode] = Audit(core, portal)
         self.calibrations: Calibrations[Mode] = Calibrations(core, portal)
+        self.schedules: Schedules[Mode] = Schedules(core, portal)
 
     def _asynchronous(self) -> "_Client[Async]":
         return _Client(self._core)

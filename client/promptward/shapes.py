@@ -402,6 +402,7 @@ class SyncResult(TypedDict):
     project: str | None
     ignored: list[dict[str, str]]
     environment_changes: list[dict[str, str]]
+    schedule_changes: list[dict[str, str]]
 
 
 class ValueRange(TypedDict):

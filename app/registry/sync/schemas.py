@@ -55,6 +55,13 @@ class EnvironmentChange(msgspec.Struct, frozen=True):
     action: Literal["create", "update", "unchanged"]
 
 
+class SectionChange(msgspec.Struct, frozen=True):
+    """What happens to one entry of a section of `promptward.yaml` that a room above applies, such as a schedule."""
+
+    name: str
+    action: Literal["create", "update", "unchanged", "delete"]
+
+
 class Ignored(msgspec.Struct, frozen=True):
     """A file that is no artifact, and why it is left alone."""
 
@@ -64,7 +71,7 @@ class Ignored(msgspec.Struct, frozen=True):
 
 class SyncResult(msgspec.Struct, frozen=True):
     """`items` come in the order of their dependencies; `environments` and `project` are `promptward.yaml`'s;
-    `environment_changes` say what becomes of the environments (nothing in `draft`)."""
+    `environment_changes` say what becomes of the environments, `schedule_changes` of the schedules (nothing in `draft`)."""
 
     mode: Mode
     items: list[SyncItem]
@@ -72,3 +79,4 @@ class SyncResult(msgspec.Struct, frozen=True):
     project: str | None
     ignored: list[Ignored]
     environment_changes: list[EnvironmentChange] = []
+    schedule_changes: list[SectionChange] = []

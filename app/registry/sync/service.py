@@ -20,6 +20,7 @@ from app.registry.schemas import Artifact
 from app.registry.service import Registry
 from app.registry.sync.files import Project, Source, read, several
 from app.registry.sync.project_file import PROJECT_FILE, ProjectFile, plain_environments
+from app.registry.sync.scheduling import Schedules, Scheduling
 from app.registry.sync.schemas import Action, EnvironmentChange, SyncItem, SyncRequest, SyncResult
 from app.registry.tables import ArtifactRow, ContentRow, VersionRow
 
@@ -69,8 +70,12 @@ class Sync:
         may_change_environments: bool,
         may_label: bool = True,
         origin: Mapping[str, str] = FROM_FILES,
+        schedules: Schedules | None = None,
     ) -> None:
-        """Files may set labels when `may_label`, and rules of environments when `may_change_environments`. `origin` is kept with each version that is made, as where it came from."""
+        """Files may set labels when `may_label`, and rules of environments when `may_change_environments`.
+        `origin` is kept with each version that is made, as where it came from. Without `schedules` that section
+        is left alone."""
+        self._scheduling = Scheduling(schedules)
         self._origin, self._may_label = dict(origin), may_label
         self._registry, self._files = registry, item_files
         self._environments, self._may_change_environments = environments, may_change_environments
@@ -93,6 +98,7 @@ class Sync:
         await self._require_labels(project, request)
         steps = [await self._step(source, request) for source in self._ordered(project.sources)]
         await self._check_environments(project)
+        await self._scheduling.check(project, self._problems, self._check_reference)
         if self._problems:
             raise several(self._problems)
         done = [step for step in steps if step is not None]
@@ -107,9 +113,10 @@ class Sync:
             same = {step.source.key: step.source.path for step in done if step.action == "unchanged"}
             await self._repository.keep(same, VIA)
         changes = [] if request.mode == "draft" else await self._declare(project.settings, request.mode == "apply")
+        scheduled = [] if request.mode == "draft" else await self._scheduling.carry_out(project.settings, request)
         environments = plain_environments(project.settings)
         return SyncResult(
-            request.mode, results + pruned, environments, project.settings.project, project.ignored, changes
+            request.mode, results + pruned, environments, project.settings.project, project.ignored, changes, scheduled
         )
 
     async def _declare(self, settings: ProjectFile, apply: bool) -> list[EnvironmentChange]:

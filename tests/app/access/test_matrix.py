@@ -137,8 +137,8 @@ async def test_a_role_that_may_is_let_in(here: World) -> None:
     assert asked > 800
 
 
-NEEDS_A_QUERY = {"compare_run"}
-"""One that has to be told what to compare."""
+NEEDS_A_QUERY = {"compare_run", "leaderboard", "drift"}
+"""Those that have to be told what to compare."""
 
 
 async def test_every_post_honours_an_idempotency_key_but_those_that_answer_secrets(here: World) -> None:

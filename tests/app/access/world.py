@@ -76,6 +76,8 @@ class World:
             values["name"] = "ask"
         elif operation.id == "get_model":
             values["name"] = "ask@shop"
+        elif operation.kind == "schedules":
+            values["name"] = "nightly"
         elif operation.id == "get_scorer":
             values["name"] = "exact_match"
         return {name: values[name] for name in named}
@@ -149,6 +151,8 @@ async def _fill(made: World, now: datetime) -> None:
     calibrated = await door.post(f"/rubrics/{NAMES['rubrics']}/calibrations", labels, 201)
     queued = {"run": (await door.get("/runs"))["items"][0]["id"]}
     queue = await door.post(f"/rubrics/{NAMES['rubrics']}/label-queue", queued, 201)
+    nightly = {"name": "nightly", "cron": "0 3 * * *", "suite": "checks", "candidates": [{"prompt": "ask"}]}
+    await door.post("/schedules", {**nightly, "enabled": False}, 201)
     made.ids = {
         "item_id": f"{queue['id']}-0",
         "calibration_id": calibrated["id"],
