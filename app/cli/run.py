@@ -23,6 +23,9 @@ from app.cli.run_report import exit_code, show
 @click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Stop at this cost.")
 @click.option("--max-cases", type=click.IntRange(min=1), help="Take only so many cases, always the same ones.")
 @click.option("--fresh", is_flag=True, help="Ask again for answers that are known.")
+@click.option(
+    "--batch/--no-batch", default=None, help="Wait for Batch APIs, which cost less; or do not, whatever the suite says."
+)
 @allow_code
 @common
 async def run(
@@ -34,6 +37,7 @@ async def run(
     budget: float | None,
     max_cases: int | None,
     fresh: bool,
+    batch: bool | None,
 ) -> int:
     """Evaluate candidates on a suite, and compare them with the baseline.
 
@@ -53,6 +57,7 @@ async def run(
             budget_usd=budget,
             max_cases=max_cases,
             fresh=fresh,
+            batch=batch,
         )
         for warning in started["warnings"]:
             session.out.note(f"warning: {warning}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from app.generation.service import Generation
 from app.kit.changes import Change, record
@@ -13,6 +14,7 @@ from app.registry.service import Registry
 from app.runs import derived, store, summary
 from app.runs.active import ActiveRun, Live
 from app.runs.asking import Asked, Judging
+from app.runs.batching import Batches
 from app.runs.budget import Budget
 from app.runs.comparing import Comparing
 from app.runs.executor import Executor
@@ -23,6 +25,7 @@ from app.runs.replies import Replies
 from app.runs.schemas import RunStatus, usd
 from app.runs.scoring import LiveMetric, rebuilt
 from app.runs.spec import Cell, Metric, Spec, case_order, in_calling_order
+from app.runs.store import Ended
 from app.runs.writer import Writer
 from evaluators.own.loading import OwnScorers
 
@@ -49,6 +52,7 @@ class Engine:
         self._replies = Replies(sessions)
         self._writer = Writer(sessions, clock, self._replies, self._finish, self._abandon)
         self._executor = Executor(sessions, generation, self._writer, self._out_of_budget)
+        self._batches = Batches(sessions, generation, clock, self)
         self._comparing = Comparing(sessions, self._writer, self._out_of_budget)
         self._background: set[asyncio.Task[None]] = set()
 
@@ -60,11 +64,13 @@ class Engine:
             unfinished = await summary.unfinished(session)
         for project_id, run_id in unfinished:
             await self.launch(project_id, run_id)
+        self._batches.start()
 
     async def close(self) -> None:
         """Takes up no further cell, waits a little for those at work, and stores what came. The rest is continued later."""
         for run in self._active.values():
             run.stopping = True
+        await self._batches.close()
         if tasks := [task for run in self._active.values() for task in run.tasks]:
             _, late = await asyncio.wait(tasks, timeout=DRAIN_S)
             for task in late:
@@ -86,15 +92,25 @@ class Engine:
             self._writer.last(run)
             return
         order = in_calling_order(run.pending, case_order(run.id, run.cases))
+        await self.proceed(run, await self._batches.take(run, order))
+
+    async def proceed(self, run: ActiveRun, cells: Sequence[Cell]) -> None:
+        """Puts cells on the queue, in this order."""
         lanes: dict[str, list[Cell]] = {}
-        for cell in order:
+        for cell in cells:
             lanes.setdefault(run.bundles[cell.variant_no].endpoint_digest, []).append(cell)
-        for lane, cells in lanes.items():
+        for name, lane in lanes.items():
             jobs = [
-                Job(project_id, run_id, [(c.variant_no, c.case_no, c.repeat) for c in cells[i : i + CHUNK]])
-                for i in range(0, len(cells), CHUNK)
+                Job(run.project_id, run.id, [(c.variant_no, c.case_no, c.repeat) for c in lane[i : i + CHUNK]])
+                for i in range(0, len(lane), CHUNK)
             ]
-            await self._queue.enqueue(lane, jobs)
+            await self._queue.enqueue(name, jobs)
+
+    def settled(self, run: ActiveRun, reserved: int, cost: int, lost: Sequence[Ended]) -> None:
+        run.budget.settle(reserved, cost)
+        run.called(cost)
+        for ended in lost:
+            self._writer.put(run, ended)
 
     async def stop(self, run_id: str, ends_as: RunStatus, reason: str | None, change: Change | None = None) -> None:
         """No new call from now on; calls in flight are abandoned, and open cells end as cancelled.
@@ -114,6 +130,7 @@ class Engine:
             await asyncio.wait(run.tasks)
         self._writer.last(run)
         await run.ended.wait()
+        self._batches.wake()
 
     async def _activate(self, project_id: str, run_id: str) -> ActiveRun:
         async with self._sessions.begin() as session:

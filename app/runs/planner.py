@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from app.datasets.schemas import Item
 from app.datasets.service import Datasets
+from app.generation.batching import discounted, unfit
 from app.generation.bundles import resolve_bundle
 from app.generation.schemas import Bundle, CandidateSpec, CaseInput
 from app.generation.service import answer_key, check_case
@@ -77,6 +78,8 @@ class Planner:
         bundles, variants = await self._variants(asked, suite, defaultdict(lambda: epoch, epochs or {}))
         tested = [Tested(v.id, b.endpoint) for v, b in zip(variants, bundles, strict=True)]
         warned = self_judged(suite, judging, tested)
+        by_batch = content.batch if asked.batch is None else asked.batch
+        variants, slow = batched(variants, bundles, metrics) if by_batch else (variants, [])
         cells = len(variants) * len(items) * repeats
         if cells > MAX_CELLS:
             raise InvalidContentError(
@@ -98,7 +101,7 @@ class Planner:
         known = await self._known([key for variant in keys for case in variant for key in case])
         # Derived metrics stand behind the scorers, and ask nobody.
         asking = [(m, j) for m, j in zip(metrics, judging, strict=False) if j is not None]
-        estimated = self._estimate(asked, bundles, cases, keys, known, asking)
+        estimated = self._estimate(asked, at_their_price(bundles, variants), cases, keys, known, asking)
         spec = Spec(
             suite=suite.ref,
             suite_digest=suite.digest,
@@ -110,7 +113,7 @@ class Planner:
             cases=len(items),
             max_cases=asked.max_cases,
             fresh=asked.fresh,
-            warnings=[*warned.values(), *_erased(len(chosen) - len(items))],
+            warnings=[*warned.values(), *slow, *_erased(len(chosen) - len(items))],
         )
         stored = [Case(item.id, item.digest, item.tags, item.cluster) for item in items]
         return Planned(spec, stored, keys, known, estimated)
@@ -274,6 +277,25 @@ class Planner:
                 "/budget_usd", f"the endpoint {endpoint!r} has no price, so that a budget cannot bound it"
             )
         return False
+
+
+def batched(
+    variants: Sequence[Variant], bundles: Sequence[Bundle], metrics: Sequence[Metric]
+) -> tuple[list[Variant], list[str]]:
+    """The variants with a word on which are asked by batch, and warnings about those that cannot be."""
+    timed = next((m.name for m in metrics if m.measured or m.use == "latency"), None)
+    found, warnings = [], []
+    for variant, bundle in zip(variants, bundles, strict=True):
+        why = unfit(bundle) if timed is None else f"{timed!r} measures time, which a batch's answers have none of"
+        if why is not None and bundle.endpoint.provider != "replay":
+            warnings.append(f"{variant.id} is called one by one, not by batch: {why}")
+        found.append(msgspec.structs.replace(variant, batch=why is None))
+    return found, warnings
+
+
+def at_their_price(bundles: Sequence[Bundle], variants: Sequence[Variant]) -> list[Bundle]:
+    """The bundles, those that are asked by batch with the discount."""
+    return [discounted(b) if v.batch else b for b, v in zip(bundles, variants, strict=True)]
 
 
 def _erased(count: int) -> list[str]:

@@ -27,7 +27,8 @@ class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`suite` is a reference, or `{content}`. A candidate without an endpoint is run on all of the suite's.
 
     `repeats` replaces the suite's; `max_cases` takes that many cases of the dataset, always the same ones; `fresh` asks
-    again for answers that are known, though not again for what judges have said of an equal answer.
+    again for answers that are known, though not again for what judges have said of an equal answer. `batch` replaces the
+    suite's word on whether the run may wait for endpoints that answer within a day for less.
     """
 
     suite: str | Draft
@@ -37,6 +38,7 @@ class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget_usd: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] | None = None
     max_cases: Annotated[int, msgspec.Meta(ge=1)] | None = None
     fresh: bool = False
+    batch: bool | None = None
 
 
 class RunResume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -45,6 +45,7 @@ class Runs(Group[Mode]):
         budget_usd: float | None = None,
         max_cases: int | None = None,
         fresh: bool | None = None,
+        batch: bool | None = None,
         wait: float | None = None,
     ) -> RunStarted | Run:
         """Starts a run. With `wait`, the finished run when it ends within so many seconds."""
@@ -54,6 +55,7 @@ class Runs(Group[Mode]):
             "budget_usd": budget_usd,
             "max_cases": max_cases,
             "fresh": fresh,
+            "batch": batch,
         }
         body = {"suite": suite, "candidates": [*candidates]} | {k: v for k, v in given.items() if v is not None}
         started: RunStarted | Run = await self._core.json(
