@@ -1,5 +1,8 @@
 """Endpoints with a Batch API answer for less, within a day; what comes of it is the same."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -130,8 +133,9 @@ async def test_a_cancelled_run_cancels_its_batch(sqlite_project: Project) -> Non
         assert (run["status"], cells(run)) == ("cancelled", {"cancelled": 5})
 
 
+@pytest.mark.parametrize("stored", [True, False], ids=["id stored", "killed before its id was stored"])
 async def test_a_service_that_starts_again_goes_on_with_the_batch_that_it_had_submitted(
-    tmp_path: Any, sqlite_url: str
+    tmp_path: Path, sqlite_url: str, stored: bool
 ) -> None:
     settings = settings_for(tmp_path / "home", sqlite_url)
     async with running_devmodel(batch_polls=3) as url:
@@ -142,6 +146,9 @@ async def test_a_service_that_starts_again_goes_on_with_the_batch_that_it_had_su
             with anyio.fail_after(10):
                 while await model.batches() == 0:  # noqa: ASYNC110 - the model offers no event to wait for
                     await anyio.sleep(0.02)
+        if not stored:
+            with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as database, database:
+                database.execute("update run_batch set status = 'submitting', remote_id = null, checked_at = null")
         async with started(settings) as app, client_of(app) as client:
             run = await Project(client).rest(run_id)
         assert (run["status"], cells(run)) == ("done", {"answered": 5})
