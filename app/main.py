@@ -3,10 +3,11 @@
 import asyncio
 import gc
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from litestar import Litestar, get
 from litestar.datastructures import State
@@ -67,7 +68,9 @@ from app.releases.service import Releases
 from app.retrieval.schemas import CountErased, LoadItems
 from app.retrieval.service import Retrieval
 from app.runs import controller as runs
+from app.runs.processes import Processes
 from app.runs.service import Runs
+from app.runs.shared_queue import SharedQueue, install
 from app.settings import Settings
 from app.transfer import controller as transfer
 from evaluators.own.loading import OwnScorers
@@ -95,6 +98,16 @@ SERVED = (
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+class Part(NamedTuple):
+    """What a process is among those of a database, and whether it performs runs."""
+
+    kind: Literal["service", "worker"]
+    works: bool
+
+
+SERVICE = Part("service", works=True)
+
+
 @get("/health/live", opt={"permission": PUBLIC, UNMETERED: True}, operation_id="live", tags=["Health"])
 async def live() -> dict[str, str]:
     """The process answers."""
@@ -120,13 +133,14 @@ def create_app(
     local_token: str | None = None,
     on_first_key: Callable[[str], None] | None = None,
     own: OwnScorers | None = None,
+    part: Part = SERVICE,
 ) -> KeepEncodedSlash:
     """The ASGI application. Nothing is opened before its lifespan starts.
 
     `local_token` admits the owner of the home (the command line); a fresh one is made when none is given. With `on_first_key`
     an admin key is made when there is none, and handed over this once. Without `own` no file is run as a scorer.
     """
-    state = new_state(settings, clock=clock, local_token=local_token, on_first_key=on_first_key, own=own)
+    state = new_state(settings, clock=clock, local_token=local_token, on_first_key=on_first_key, own=own, part=part)
     app = Litestar(
         route_handlers=[live, ready, index, *ROUTERS, openapi.static_files()],
         dependencies={"session": Provide(provide_session), "caller": Provide(provide_caller)},
@@ -154,6 +168,7 @@ def new_state(
     local_token: str | None = None,
     on_first_key: Callable[[str], None] | None = None,
     own: OwnScorers | None = None,
+    part: Part = SERVICE,
 ) -> State:
     """What one application holds before its lifespan adds the rooms' services."""
     engine = make_engine(settings.database_url)
@@ -168,6 +183,7 @@ def new_state(
             "local_token": local_token or home.new_token(),
             "on_first_key": on_first_key,
             "own": own or OwnScorers(None, SERVED),
+            "part": part,
         }
     )
     state.rates = Rates(settings.rate_limit, clock) if settings.rate_limit else None
@@ -209,15 +225,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             await runner.upgrade(state.engine)
         else:
             await runner.check(state.engine)
-        state.llm = LLM(settings.environ, settings.allow_hosts, allow_loopback=settings.host in LOOPBACK)
-        stack.push_async_callback(state.llm.close)
-        state.retrieval = Retrieval(_corpus_loader(state.sessions), _erased_counter(state.sessions))
-        stack.push_async_callback(state.retrieval.close)
-        state.generation = Generation(state.llm, state.retrieval)
-        set_counter(state.llm.tokens.count)
-        state.runs = Runs(state.sessions, state.llm, state.generation, state.clock, state.own)
-        await state.runs.start()
-        stack.push_async_callback(state.runs.close)
+        await _open_runs(state, stack)
         secret = home.secret(settings.home, settings.secret_key)
         state.audit_sealer = Sealer(secret)
         state.feedback = Feedback(state.sessions, state.clock, secret)
@@ -237,6 +245,26 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             if made is not None:
                 state.on_first_key(made)
         yield
+
+
+async def _open_runs(state: State, stack: AsyncExitStack) -> None:
+    """All that performs runs: what a service and a worker have in common."""
+    settings: Settings = state.settings
+    shared = not settings.database_url.startswith("sqlite")
+    processes = Processes(state.sessions, state.part.kind, state.clock) if shared else None
+    state.llm = LLM(settings.environ, settings.allow_hosts, allow_loopback=settings.host in LOOPBACK)
+    stack.push_async_callback(state.llm.close)
+    state.retrieval = Retrieval(_corpus_loader(state.sessions), _erased_counter(state.sessions))
+    stack.push_async_callback(state.retrieval.close)
+    state.generation = Generation(state.llm, state.retrieval)
+    set_counter(state.llm.tokens.count)
+    queue = SharedQueue(settings.database_url, eager=state.part.kind == "worker") if shared else None
+    state.runs = Runs(
+        state.sessions, state.llm, state.generation, state.clock, state.own, queue, processes, works=state.part.works
+    )
+    state.queue, state.processes = queue, processes
+    stack.push_async_callback(state.runs.close)
+    await state.runs.start()
 
 
 def _corpus_loader(sessions: Sessions) -> LoadItems:
@@ -311,16 +339,22 @@ async def embedded(settings: Settings) -> AsyncIterator[Embedded]:
             yield Embedded(app, app.litestar.state.local_token)
 
 
-async def serve(settings: Settings, on_start: Callable[[str], None], on_first_key: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings,
+    on_start: Callable[[str], None],
+    on_first_key: Callable[[str], None],
+    *,
+    works: bool = True,
+) -> None:
     """Runs the service until SIGTERM or SIGINT, then lets requests in flight end (30 s at most).
 
-    `on_start` gets the URL once it answers. Raises `ConflictError` when the home is taken, `OSError` when the port is.
+    Without `works` it leaves runs to workers, which takes PostgreSQL. `on_start` gets the URL once it answers. Raises `ConflictError` when the home is taken, `OSError` when the port is.
     """
     import uvicorn
 
     configure_logs(settings.log_format)
     with home.locked(settings.home), listening_socket(settings.host, settings.port) as listener:
-        app = create_app(settings, on_first_key=on_first_key)
+        app = create_app(settings, on_first_key=on_first_key, part=Part("service", works))
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=30, server_header=False
         )
@@ -348,6 +382,33 @@ async def serve(settings: Settings, on_start: Callable[[str], None], on_first_ke
             raise UnavailableError("the service could not start; the reason was logged above")
 
 
+async def work(settings: Settings, on_start: Callable[[str], None], stopped: asyncio.Event) -> None:
+    """Performs runs of a PostgreSQL database until `stopped` is set, then lets calls in flight end.
+
+    `on_start` gets the process's id. Raises `UnavailableError` when the database cannot be used, or by a newer release only.
+    """
+    configure_logs(settings.log_format)
+    state = new_state(settings, part=Part("worker", works=True))
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(state.engine.dispose)
+        await runner.check(state.engine)
+        await _open_runs(state, stack)
+        gc.freeze()
+        on_start(state.processes.id)
+        await stopped.wait()
+
+
+async def works_here(settings: Settings) -> bool:
+    """Whether a worker on this machine has given a sign within the last seconds."""
+    engine = make_engine(settings.database_url)
+    try:
+        processes = await Processes(make_sessions(engine), "worker", utc_now).all()
+    finally:
+        await engine.dispose()
+    host = socket.gethostname()[:200]
+    return any(process.alive and process.kind == "worker" and process.host == host for process in processes)
+
+
 async def upgrade_database(settings: Settings) -> bool:
     """Brings the database to this program's schema; returns whether anything was done.
 
@@ -359,7 +420,10 @@ async def upgrade_database(settings: Settings) -> bool:
             _sqlite_folder(settings.database_url)
         engine = make_engine(settings.database_url)
         stack.push_async_callback(engine.dispose)
-        return await runner.upgrade(engine)
+        changed = await runner.upgrade(engine)
+        if not settings.database_url.startswith("sqlite"):
+            await install(settings.database_url)
+        return changed
 
 
 async def check_database(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from app import main
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.db import make_engine
 from app.migrations import runner
+from app.runs.shared_queue import install
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +65,7 @@ class PostgreSQL:
         engine = make_engine(self._at(self._template))
         await runner.upgrade(engine)
         await engine.dispose()
+        await install(self._at(self._template))
         return self
 
     def _at(self, name: str) -> str:

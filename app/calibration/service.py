@@ -35,7 +35,7 @@ from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.llm.service import LLM
 from app.registry.service import Artifact, Registry, deciding
 from app.runs.asking import Asked, Judging
-from app.runs.budget import Budget
+from app.runs.budget import LocalBudget
 from app.runs.judge import Purse
 from app.runs.replies import Replies, write
 from app.runs.schemas import NANO
@@ -122,7 +122,7 @@ class Calibrations:
     ) -> judging.Asked:
         """Asks, and keeps the replies like those of runs: whoever asks the same again pays nothing."""
         asking = new_id("cal")
-        budget = Budget(None if budget_usd is None else round(budget_usd * NANO))
+        budget = LocalBudget(None if budget_usd is None else round(budget_usd * NANO))
         try:
             return await judging.ask(
                 Purse(self._llm, self._replies, budget, project_id, asking), judge, labels, budget_usd

@@ -43,6 +43,7 @@ COMMANDS = {
     "keys": "app.cli.keys:keys",
     "projects": "app.cli.projects:projects",
     "serve": "app.cli.serve:serve",
+    "worker": "app.cli.worker:worker",
     "devmodel": "app.cli.devmodel:devmodel",
     "db": "app.cli.db:db",
     "settings": "app.cli.settings:settings",

@@ -16,9 +16,10 @@ from app.cli.exits import Exit, UserError
 @click.command()
 @click.option("--host", help="Where to listen; PROMPTWARD_HOST by default.")
 @click.option("--port", type=click.IntRange(0, 65535), help="PROMPTWARD_PORT by default; 0 takes a free one.")
+@click.option("--no-worker", is_flag=True, help="Leave runs to `promptward worker` processes (PostgreSQL).")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
 @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
-def serve(host: str | None, port: int | None, as_json: bool, debug: bool) -> int:
+def serve(host: str | None, port: int | None, no_worker: bool, as_json: bool, debug: bool) -> int:
     """Run the service until SIGTERM or Ctrl-C; requests in flight are finished first.
 
     The first start prints an admin key to stderr, once.
@@ -29,6 +30,8 @@ def serve(host: str | None, port: int | None, as_json: bool, debug: bool) -> int
     settings = dataclasses.replace(
         settings, host=settings.host if host is None else host, port=settings.port if port is None else port
     )
+    if no_worker and settings.database_url.startswith("sqlite"):
+        raise UserError("on SQLite the service itself performs runs; leave out --no-worker, or use PostgreSQL")
     from app import main
     from evaluators.registry import RegistryError, scorers
 
@@ -53,9 +56,9 @@ def serve(host: str | None, port: int | None, as_json: bool, debug: bool) -> int
         if not answering:
             raise KeyboardInterrupt
 
-    with same_errors(), _handling(signalled), asyncio.Runner(loop_factory=_fast_loop()) as runner:
+    with same_errors(), _handling(signalled), asyncio.Runner(loop_factory=fast_loop()) as runner:
         try:
-            runner.run(main.serve(settings, started, first_key))
+            runner.run(main.serve(settings, started, first_key, works=not no_worker))
         except OSError as error:
             where = f"{settings.host}:{settings.port}"
             raise UserError(f"{where} cannot be listened on: {error.strerror or error}") from error
@@ -72,7 +75,7 @@ def _handling(handler: Callable[..., None]) -> Iterator[None]:
             signal.signal(number, earlier)
 
 
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:  # there is none for Windows

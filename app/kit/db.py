@@ -10,6 +10,7 @@ from sqlalchemy import Table as CoreTable
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.types import BigInteger, TypeDecorator
 from sqlmodel import SQLModel
@@ -154,3 +155,21 @@ def batched_by_variables(values: Iterable[Any], per_row: int = 1) -> list[list[A
     items = list(values)
     step = max(1, SQLITE_VARIABLES // per_row)
     return [items[i : i + step] for i in range(0, len(items), step)]
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a statement failed for a cause that may be gone a little later: the database restarts, a connection broke, two
+    transactions blocked each other, the disk is full. What was to be stored should be tried again."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_passing(each) for each in error.exceptions)
+    if isinstance(error, OSError | TimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
+    return (
+        error.connection_invalidated
+        or isinstance(error, OperationalError | InterfaceError)
+        or state in ("40001", "40P01", "53100", "53200", "53300", "55P03")
+        or state[:2] in ("08", "57")
+    )

@@ -133,7 +133,7 @@ class Evaluation:
         except asyncio.CancelledError:
             await asyncio.wait([creating])  # half begun it could be neither cancelled nor finished
             raise
-        await self._runs.wait(started.id, FOREVER_S)
+        await self._runs.wait(self._caller.project_id, started.id, FOREVER_S)
         return started.id
 
     async def _judge(

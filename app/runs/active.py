@@ -1,20 +1,14 @@
 """A run at work in this process."""
 
 import asyncio
-from collections import deque
-from time import monotonic
 from typing import NamedTuple
 
 from app.generation.schemas import Bundle
-from app.kit.changes import Change
 from app.runs.budget import Budget
 from app.runs.judge import Panel
-from app.runs.schemas import Progress, RunStatus, VariantProgress, usd
 from app.runs.scoring import LiveMetric
 from app.runs.spec import Case, Cell, Spec
 from app.runs.store import Loaded
-
-RATE_WINDOW_S = 5.0
 
 
 class Live(NamedTuple):
@@ -40,66 +34,24 @@ class Live(NamedTuple):
 
 
 class ActiveRun:
-    """`pending` are the cells that have not been stored as ended, with their keys. `stopping`: no further call begins.
-    `change` is what the audit is told when the run comes to rest. `comparing` is the last pass of a run with metrics
-    `to_compare`: it begins when no cell is pending, and all of it is stored when the run is `compared`."""
+    """One attempt of a run, as far as this process works on it.
 
-    def __init__(
-        self, loaded: Loaded, bundles: list[Bundle], live: Live, pending: dict[Cell, str], budget: Budget
-    ) -> None:
-        self.project_id, self.id = loaded.row.project_id, loaded.row.id
+    `pending` are the cells that it has taken up and not stored as ended, with their keys; `unended` those of them that have
+    not been handed to the writer. `stopping`: no further call begins. `comparing`: all cells have ended, and what compares them is
+    being scored.
+    """
+
+    def __init__(self, loaded: Loaded, bundles: list[Bundle], live: Live, budget: Budget) -> None:
+        row = loaded.row
+        self.project_id, self.id, self.attempt, self.priority = row.project_id, row.id, row.attempt, row.priority
         self.spec: Spec = loaded.spec
         self.cases: list[Case] = loaded.cases
-        self.bundles, self.live, self.pending, self.budget = bundles, live, pending, budget
-        self.unended = len(pending)
+        self.bundles, self.live, self.budget = bundles, live, budget
+        self.pending: dict[Cell, str] = {}
+        self.unended: set[Cell] = set()
         self.reads, self.alone, self.to_compare = live.reads, live.alone, live.compared
-        self.comparing: asyncio.Task[None] | None = None
-        self.compared = False
         self.measured = any(metric.measured for metric in loaded.spec.metrics)
-        self.ends_as: RunStatus = loaded.row.ends_as  # type: ignore[assignment]  # what was written was one of them
-        self.reason: str | None = loaded.row.reason
+        self.comparing = False
         self.stopping = False
-        self.change: Change | None = None
         self.ended = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.done = [0] * len(loaded.spec.variants)
-        self.planned = [0] * len(loaded.spec.variants)
-        self.errors: dict[str, int] = {}
-        self.cost_nano = 0
-        self._calls: deque[float] = deque()
-
-    def called(self, cost_nano: int) -> None:
-        """A call was answered."""
-        self.cost_nano += cost_nano
-        now = monotonic()
-        self._calls.append(now)
-        self._forget(now)
-
-    def ended_as(self, cell: Cell, error_kind: str | None) -> None:
-        """A cell's end is stored."""
-        self.pending.pop(cell, None)
-        self.done[cell.variant_no] += 1
-        if error_kind is not None:
-            self.errors[error_kind] = self.errors.get(error_kind, 0) + 1
-
-    def progress(self) -> Progress:
-        now = monotonic()
-        self._forget(now)
-        rate = len(self._calls) / max(now - self._calls[0], 0.1) if self._calls else 0.0
-        return Progress(
-            status="running",
-            done=sum(self.done),
-            total=sum(self.planned),
-            variants=[
-                VariantProgress(v.id, done, planned)
-                for v, done, planned in zip(self.spec.variants, self.done, self.planned, strict=True)
-            ],
-            calls_per_s=round(rate, 1),
-            errors=dict(self.errors),
-            cost_usd=usd(self.cost_nano),
-            eta_s=round(len(self.pending) / rate, 1) if rate > 0 else None,
-        )
-
-    def _forget(self, now: float) -> None:
-        while self._calls and self._calls[0] < now - RATE_WINDOW_S:
-            self._calls.popleft()

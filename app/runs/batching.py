@@ -25,13 +25,14 @@ from app.kit.ids import new_id
 from app.llm.batches import BatchAPI, Line, Remote, line_of
 from app.llm.errors import EndpointError
 from app.registry.service import Registry
-from app.runs import store
+from app.runs import batching_budget, store
 from app.runs.active import ActiveRun
-from app.runs.batching_rows import LIVE, TRIED, Asked, by_key, change, decoded, encoded, grouped, live, of_run
+from app.runs.batching_rows import LIVE, TRIED, Asked, alone, by_key, change, decoded, encoded, grouped, live, of_run
 from app.runs.batching_tables import RunBatchRow
 from app.runs.planner import reservation
-from app.runs.spec import Cell
-from app.runs.store import PENDING, Ended
+from app.runs.schemas import RESTING
+from app.runs.spec import Cell, Spec
+from app.runs.store import PENDING, Attempt, Ended
 
 logger = logging.getLogger("promptward")
 
@@ -41,6 +42,8 @@ FIRST_S = 0.5
 MOST_BYTES = 32 * 1000 * 1000
 """What one batch holds at most: far below what OpenAI takes, so that its answers fit into memory."""
 MOST_ATTEMPTS = 5
+ELSEWHERE_S = 5.0
+"""How often a process looks whether the one that looks after all batches is gone."""
 GIVE_UP_S = 48 * 3600.0
 """A batch that has not ended by then never will: OpenAI's end within a day."""
 
@@ -56,12 +59,12 @@ class Question(NamedTuple):
 class Host(Protocol):
     """Who performs runs."""
 
-    def active(self, run_id: str) -> ActiveRun | None:
-        """A run at work here."""
+    async def launch(self, project_id: str, run_id: str) -> None:
+        """Performs what is open of a run."""
         ...
 
-    def settled(self, run: ActiveRun, reserved: int, cost: int, lost: Sequence[Ended]) -> None:
-        """A batch cost so much in place of what was reserved; the cells `lost` have ended without an answer."""
+    async def at_work(self, place: Attempt) -> ActiveRun | None:
+        """A run that is at work, as this process holds it."""
         ...
 
     async def proceed(self, run: ActiveRun, cells: Sequence[Cell]) -> None:
@@ -93,40 +96,47 @@ class Batches:
         """There is something to submit or to withdraw."""
         self._woken.set()
 
-    async def take(self, run: ActiveRun, cells: Sequence[Cell]) -> list[Cell]:
+    async def take(
+        self, project_id: str, run_id: str, spec: Spec, pending: Mapping[Cell, str], cells: Sequence[Cell]
+    ) -> list[Cell]:
         """Stores those of the cells that are to be asked by batch; the others, which are returned, are to be called.
 
         A cell that was in a batch before and is still open is called, as is one whose answer is known.
         """
-        if not any(variant.batch for variant in run.spec.variants):
+        if not any(variant.batch for variant in spec.variants):
             return list(cells)
         async with self._sessions.begin() as session:
             await writing(session)
-            rows = await of_run(session, run)
+            await store.lock(session, project_id, run_id)
+            rows = await of_run(session, project_id, run_id)
             held = {cell for row in rows if row.status in LIVE for cell, _ in decoded(row.cells)}
             tried = {cell for row in rows if row.status in TRIED for cell, _ in decoded(row.cells)}
-            open_ = [c for c in cells if run.spec.variants[c.variant_no].batch and c not in held and c not in tried]
-            known = await store.known(session, run.project_id, [run.pending[cell] for cell in open_])
-            asked = [(cell, run.pending[cell]) for cell in open_ if run.pending[cell] not in known]
-            for group in grouped(run, asked):
-                session.add(self._row(run, group))
-        run.budget.reserved += sum(row.reserved_nano for row in rows if row.status in LIVE)
+            open_ = [c for c in cells if spec.variants[c.variant_no].batch and c not in held and c not in tried]
+            known = await store.known(session, project_id, [pending[cell] for cell in open_])
+            asked = [(cell, pending[cell]) for cell in open_ if pending[cell] not in known]
+            for group in grouped(spec, asked):
+                digest = spec.variants[group[0][0].variant_no].endpoint_digest
+                session.add(self._row(project_id, run_id, digest, group))
         self.wake()
         held |= {cell for cell, _ in asked}
         return [cell for cell in cells if cell not in held]
 
     async def poll(self) -> float:
         """Submits what is open, looks at what is due, and says in how many seconds something will be."""
-        async with self._sessions() as session:
-            rows = await live(session)
-        for row, rests in rows:
-            try:
-                await self._tend(row, rests)
-            except Exception as error:  # a defect must leave neither the others nor a run that never ends
-                logger.exception("batch %s of run %s", row.id, row.run_id)
-                await self._stumbled(row, f"our own fault: {type(error).__name__}: {error}")
+        async with alone(self._sessions) as mine:
+            if not mine:
+                return min(ELSEWHERE_S, self._poll_s)
+            async with self._sessions() as session:
+                rows = await live(session)
+            for row, rests, attempt in rows:
+                place = Attempt(row.project_id, row.run_id, attempt)
+                try:
+                    await self._tend(row, rests, place)
+                except Exception as error:  # a defect must leave neither the others nor a run that never ends
+                    logger.exception("batch %s of run %s", row.id, row.run_id)
+                    await self._stumbled(row, place, f"our own fault: {type(error).__name__}: {error}")
         now = self._clock()
-        waits = [self._due_s(row, now) for row, _ in rows if row.status in LIVE and row.checked_at is not None]
+        waits = [self._due_s(row, now) for row, _, _ in rows if row.status in LIVE and row.checked_at is not None]
         return max(FIRST_S, min([self._poll_s, *waits]))
 
     async def _look_after(self) -> None:
@@ -140,12 +150,11 @@ class Batches:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), pause)
 
-    async def _tend(self, row: RunBatchRow, rests: bool) -> None:
+    async def _tend(self, row: RunBatchRow, rests: bool, place: Attempt) -> None:
         if rests:
             await self._withdraw(row)
             return
-        run = self._host.active(row.run_id)
-        if run is None or run.stopping or self._due_s(row, self._clock()) > 0:
+        if self._due_s(row, self._clock()) > 0 or (run := await self._host.at_work(place)) is None:
             return
         if row.status == "waiting":
             await self._check(run, row)
@@ -190,28 +199,30 @@ class Batches:
 
     async def _reserved(self, run: ActiveRun, row: RunBatchRow, questions: list[Question]) -> list[Question]:
         """As many of an open batch's questions as the budget and a file have room for; the rest stays open."""
-        budget, size, nano, fit = run.budget, 0, 0, 0
+        size, most = 0, 0
         for question in questions:
             size += len(question.line)
-            enough = budget.limit is None or budget.spent + budget.reserved + nano + question.nano <= budget.limit
-            if not enough or (size > MOST_BYTES and fit):
+            if size > MOST_BYTES and most:
                 break
-            nano += question.nano
-            fit += 1
-        if not fit:
-            if budget.reserved == 0:
-                await self._refuse(run, row, "the budget has no room for a batch")
-            return []
-        kept = {question.key for question in questions[:fit]}
-        asked = decoded(row.cells)
-        rest = [each for each in asked if each[1] not in kept]
+            most += 1
+        asked, others = decoded(row.cells), list[RunBatchRow]()
         async with self._sessions.begin() as session:
             await writing(session)
-            mine = [each for each in asked if each[1] in kept]
-            await change(session, row, status="submitting", reserved_nano=nano, cells=encoded(mine), count=fit)
-            if rest:
-                session.add(self._row(run, rest))
-        budget.reserved += nano
+            fit = await batching_budget.reserve(session, run, row.id, [q.nano for q in questions[:most]])
+            kept = {question.key for question in questions[:fit]}
+            rest = [each for each in asked if each[1] not in kept]
+            if fit:
+                mine = [each for each in asked if each[1] in kept]
+                nano = sum(question.nano for question in questions[:fit])
+                await change(session, row, status="submitting", reserved_nano=nano, cells=encoded(mine), count=fit)
+                if rest:
+                    session.add(self._row(run.project_id, run.id, row.endpoint_digest, rest))
+            else:
+                others = [r for r in await of_run(session, run.project_id, run.id) if r.status in LIVE[1:]]
+        if not fit:
+            if not others:
+                await self._refuse(run, row, "the budget has no room for a batch")
+            return []
         if rest:
             self.wake()
         return questions[:fit]
@@ -237,7 +248,7 @@ class Batches:
     ) -> None:
         """Stores what was answered, in one transaction with the batch's end. What was not is called one by one; what the
         endpoint refuses for good has ended."""
-        cells = by_key(each for each in decoded(row.cells) if each[0] in run.pending)
+        cells = by_key(await self._open(run, row))
         items = await self._items(run, [several[0] for several in cells.values()])
         answered: list[Ended] = []
         lost: list[Ended] = []
@@ -269,13 +280,15 @@ class Batches:
             note = f"the batch {remote.id} has {remote.status}" + (f": {remote.said}" if remote.said else "")
             note += f"; {unanswered} of {row.count} questions came back without an answer and were called one by one"
         names = [metric.use for metric in run.spec.metrics]
+        place, now = Attempt(run.project_id, run.id, run.attempt), self._clock()
+        cost = sum(ended.answer.cost_nano or 0 for ended in answered if ended.answer is not None)
         async with self._sessions.begin() as session:
             await writing(session)
-            if not await change(session, row, status="ended", said=remote.status, error=note, checked_at=self._clock()):
+            if not await change(session, row, status="ended", said=remote.status, error=note, checked_at=now):
                 return
-            await store.write(session, run.project_id, run.id, answered, names, self._clock())
-        cost = sum(ended.answer.cost_nano or 0 for ended in answered if ended.answer is not None)
-        self._host.settled(run, row.reserved_nano, cost, lost)
+            await store.write(session, place, [*answered, *lost], names, now)
+            await batching_budget.settle(session, run, row.id, cost)
+        batching_budget.settled(run, row.reserved_nano, cost)
         gone = {ended.cell for ended in lost}
         await self._host.proceed(run, [c for several in cells.values() for c in several if c not in gone])
         self.wake()
@@ -287,9 +300,16 @@ class Batches:
             await writing(session)
             if not await change(session, row, status="refused", error=note):
                 return
-        self._host.settled(run, row.reserved_nano, 0, [])
-        await self._host.proceed(run, [cell for cell, _ in decoded(row.cells) if cell in run.pending])
+            await batching_budget.settle(session, run, row.id, 0)
+        batching_budget.settled(run, row.reserved_nano, 0)
+        await self._host.proceed(run, [cell for cell, _ in await self._open(run, row)])
         self.wake()
+
+    async def _open(self, run: ActiveRun, row: RunBatchRow) -> list[Asked]:
+        """The batch's cells that have not ended meanwhile."""
+        async with self._sessions() as session:
+            cells = [cell for cell, _ in decoded(row.cells)]
+            return list((await store.open_cells(session, run.project_id, run.id, cells)).items())
 
     async def _withdraw(self, row: RunBatchRow) -> None:
         """Of a run that was stopped: the endpoint need not go on."""
@@ -310,10 +330,14 @@ class Batches:
                     await self._keep(row, attempts=row.attempts + 1, error=error_)
                     return
         await self._keep(row, status="cancelled", error=error_)
+        async with self._sessions() as session:
+            run = await store.load(session, row.project_id, row.run_id, cases=False)
+        if run is not None and run.row.status not in RESTING:  # it was resumed meanwhile, and left these cells to us
+            await self._host.launch(row.project_id, row.run_id)
 
-    async def _stumbled(self, row: RunBatchRow, error: str) -> None:
-        run = self._host.active(row.run_id)
-        if row.attempts >= MOST_ATTEMPTS and run is not None and not run.stopping:
+    async def _stumbled(self, row: RunBatchRow, place: Attempt, error: str) -> None:
+        run = await self._host.at_work(place) if row.attempts >= MOST_ATTEMPTS else None
+        if run is not None:
             await self._refuse(run, row, error)
         else:
             await self._keep(row, attempts=row.attempts + 1, checked_at=self._clock(), error=error)
@@ -346,12 +370,12 @@ class Batches:
         bundle = next(b for b in run.bundles if b.endpoint_digest == row.endpoint_digest)
         return BatchAPI(self._generation.llm, bundle.spec)
 
-    def _row(self, run: ActiveRun, asked: Sequence[Asked]) -> RunBatchRow:
+    def _row(self, project_id: str, run_id: str, endpoint_digest: str, asked: Sequence[Asked]) -> RunBatchRow:
         return RunBatchRow(
-            project_id=run.project_id,
-            run_id=run.id,
+            project_id=project_id,
+            run_id=run_id,
             id=new_id("bat"),
-            endpoint_digest=run.bundles[asked[0][0].variant_no].endpoint_digest,
+            endpoint_digest=endpoint_digest,
             status="open",
             cells=encoded(asked),
             count=len(by_key(asked)),

@@ -1,21 +1,23 @@
 """The batches of runs as they are stored: reading, writing, and which cells are in them."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlmodel import col
 
-from app.kit.db import core
-from app.runs.active import ActiveRun
+from app.kit.db import Sessions, core
 from app.runs.batching_tables import RunBatchRow
 from app.runs.schemas import RESTING
-from app.runs.spec import Cell
+from app.runs.spec import Cell, Spec
 from app.runs.tables import RunRow
 
 MOST_QUESTIONS = 5_000
+ONE = 0x6261746368
+"""The advisory lock of the process that looks after batches."""
 LIVE = ("open", "submitting", "waiting")
 TRIED = ("ended", "refused")
 
@@ -25,13 +27,40 @@ Asked = tuple[Cell, str]
 _cells = msgspec.msgpack.Decoder(list[tuple[int, int, int, str]])
 
 
-async def live(session: AsyncSession) -> list[tuple[RunBatchRow, bool]]:
-    """All that are to be looked after, oldest first, and whether their runs are at rest."""
-    query = select(RunBatchRow, col(RunRow.status)).join(
+@asynccontextmanager
+async def alone(sessions: Sessions) -> AsyncIterator[bool]:
+    """Whether no other process looks after batches as long as the block lasts. A process that dies leaves its place."""
+    engine: AsyncEngine = sessions.kw["bind"]
+    if engine.dialect.name != "postgresql":
+        yield True
+        return
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        mine = bool(await connection.scalar(select(func.pg_try_advisory_lock(ONE))))
+        try:
+            yield mine
+        finally:
+            if mine:
+                await connection.execute(select(func.pg_advisory_unlock(ONE)))
+
+
+async def live(session: AsyncSession) -> list[tuple[RunBatchRow, bool, int]]:
+    """All that are to be looked after, oldest first; whether their runs are at rest, and their runs' attempts."""
+    query = select(RunBatchRow, col(RunRow.status), col(RunRow.attempt)).join(
         RunRow, (col(RunRow.project_id) == col(RunBatchRow.project_id)) & (col(RunRow.id) == col(RunBatchRow.run_id))
     )
     found = await session.execute(query.where(col(RunBatchRow.status).in_(LIVE)).order_by(col(RunBatchRow.id)))
-    return [(row, status in RESTING) for row, status in found.all()]
+    return [(row, status in RESTING, attempt) for row, status, attempt in found.all()]
+
+
+async def reserved_nano(session: AsyncSession, project_id: str, run_id: str) -> int:
+    """What a run's live batches may cost."""
+    query = select(func.coalesce(func.sum(col(RunBatchRow.reserved_nano)), 0)).where(
+        col(RunBatchRow.project_id) == project_id,
+        col(RunBatchRow.run_id) == run_id,
+        col(RunBatchRow.status).in_(LIVE),
+    )
+    return int((await session.execute(query)).scalar_one())
 
 
 async def notes(session: AsyncSession, project_id: str, run_id: str) -> list[str]:
@@ -53,8 +82,8 @@ def decoded(data: bytes) -> list[Asked]:
     return [(Cell(v, c, r), key) for v, c, r, key in _cells.decode(data)]
 
 
-async def of_run(session: AsyncSession, run: ActiveRun) -> list[RunBatchRow]:
-    query = select(RunBatchRow).where(col(RunBatchRow.project_id) == run.project_id, col(RunBatchRow.run_id) == run.id)
+async def of_run(session: AsyncSession, project_id: str, run_id: str) -> list[RunBatchRow]:
+    query = select(RunBatchRow).where(col(RunBatchRow.project_id) == project_id, col(RunBatchRow.run_id) == run_id)
     return list(await session.scalars(query))
 
 
@@ -79,11 +108,11 @@ async def change(session: AsyncSession, row: RunBatchRow, **values: Any) -> bool
     return True
 
 
-def grouped(run: ActiveRun, asked: Iterable[Asked]) -> Iterable[list[Asked]]:
+def grouped(spec: Spec, asked: Iterable[Asked]) -> Iterable[list[Asked]]:
     """Cells of one endpoint and of at most so many keys, those of a key together."""
     lanes: dict[str, dict[str, list[Asked]]] = {}
     for cell, key in asked:
-        lane = lanes.setdefault(run.bundles[cell.variant_no].endpoint_digest, {})
+        lane = lanes.setdefault(spec.variants[cell.variant_no].endpoint_digest, {})
         lane.setdefault(key, []).append((cell, key))
     for lane in lanes.values():
         several = list(lane.values())

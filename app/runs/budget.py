@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 DEFAULT_ANSWER_TOKENS = 512
 BYTES_PER_TOKEN = 3
@@ -19,8 +19,30 @@ class BudgetSpentError(Exception):
     """The next call does not fit any more."""
 
 
-class Budget:
-    """In nano-dollars. `limit` None never refuses."""
+class Budget(Protocol):
+    """What a run's calls are paid from, in nano-dollars. `limit` None never refuses."""
+
+    limit: int | None
+
+    async def reserve(self, amount: int) -> None:
+        """Sets `amount` aside.
+
+        While calls are in flight that may turn out cheaper than reserved, it waits for them; when none is, and the amount
+        still does not fit, it raises `BudgetSpentError`.
+        """
+        ...
+
+    def settle(self, reserved: int, cost: int) -> None:
+        """Replaces what was reserved by what it cost; 0 when the call was not made or not charged."""
+        ...
+
+    async def give_back(self) -> None:
+        """What no call in flight needs is free for other processes."""
+        ...
+
+
+class LocalBudget:
+    """That of a run which one process alone works on."""
 
     def __init__(self, limit: int | None, spent: int = 0) -> None:
         self.limit = limit
@@ -29,11 +51,6 @@ class Budget:
         self._settled = asyncio.Event()
 
     async def reserve(self, amount: int) -> None:
-        """Sets `amount` aside.
-
-        While calls are in flight that may turn out cheaper than reserved, it waits for them; when none is, and the amount
-        still does not fit, it raises `BudgetSpentError`.
-        """
         if self.limit is None:
             return
         while self.spent + self.reserved + amount > self.limit:
@@ -44,9 +61,11 @@ class Budget:
         self.reserved += amount
 
     def settle(self, reserved: int, cost: int) -> None:
-        """Replaces what was reserved by what it cost; 0 when the call was not made or not charged."""
         if self.limit is None:
             return
         self.reserved -= reserved
         self.spent += cost
         self._settled.set()
+
+    async def give_back(self) -> None:
+        """Nobody else pays from it."""

@@ -13,7 +13,6 @@ from app.datasets.service import Datasets
 from app.kit.db import Sessions
 from app.runs import store
 from app.runs.active import ActiveRun
-from app.runs.schemas import NANO
 from app.runs.scoring import Given, Scored, judged, score_batch
 from app.runs.spec import Cell
 from app.runs.store import PENDING, Ended
@@ -127,7 +126,6 @@ class Comparing:
         if scored.score.status == "error" and panel.unpaid:
             self._out_of_budget(run)
             return
-        run.cost_nano += round(scored.score.cost * NANO)
         self._put(run, one.cell, one.given, one.number, scored)
 
     def _put_lost(self, run: ActiveRun, cell: Cell, given: Given, lost: Sequence[str]) -> None:

@@ -49,7 +49,7 @@ class RunController(Controller):
         """Start a run. With `wait` (seconds), the finished run when it ends in time."""
         runs: Runs = state.runs
         started = await runs.create(caller, data)
-        if wait > 0 and await runs.wait(started.id, wait):
+        if wait > 0 and await runs.wait(caller.project_id, started.id, wait):
             async with state.sessions() as session:
                 return Response(await runs.get(session, caller.project_id, started.id), status_code=200)
         return Response(started, status_code=202)

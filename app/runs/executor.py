@@ -15,8 +15,8 @@ from app.llm.errors import EndpointError
 from app.runs import store
 from app.runs.active import ActiveRun
 from app.runs.budget import BudgetSpentError
+from app.runs.claims import AGAIN_S, Claims, NoClaims
 from app.runs.planner import reservation
-from app.runs.schemas import NANO
 from app.runs.scoring import Given, Scored, judged
 from app.runs.spec import Cell
 from app.runs.store import PENDING, Ended, Known
@@ -33,15 +33,22 @@ class Executor:
     """`out_of_budget` is told of a run whose next call does not fit its budget."""
 
     def __init__(
-        self, sessions: Sessions, generation: Generation, writer: Writer, out_of_budget: Callable[[ActiveRun], None]
+        self,
+        sessions: Sessions,
+        generation: Generation,
+        writer: Writer,
+        claims: Claims,
+        out_of_budget: Callable[[ActiveRun], None],
     ) -> None:
-        self._sessions, self._generation, self._writer = sessions, generation, writer
+        self._sessions, self._generation, self._writer, self._claims = sessions, generation, writer, claims
+        self._shared = not isinstance(claims, NoClaims)
         self._out_of_budget = out_of_budget
         self._asked: dict[Place, asyncio.Future[Answer]] = {}
         self._rooms: dict[str, asyncio.Semaphore] = {}
 
     async def chunk(self, run: ActiveRun, cells: Sequence[Cell]) -> None:
-        """Brings the cells to their ends. A key that another chunk asks about is not asked here, whatever run it is of."""
+        """Brings the cells to their ends. A key that another chunk asks about is not asked here, whatever run or process it is
+        of."""
         mine: dict[str, list[Cell]] = {}
         own: dict[str, asyncio.Future[Answer]] = {}
         theirs: dict[Cell, asyncio.Future[Answer]] = {}
@@ -57,12 +64,17 @@ class Executor:
                 self._asked[run.project_id, key] = own[key] = loop.create_future()
                 own[key].add_done_callback(_seen)
                 mine[key] = [cell]
+        elsewhere: list[Cell] = []
         try:
-            await self._execute(run, mine, own, theirs)
+            elsewhere = await self._execute(run, mine, own, theirs)
         finally:
             for key, asked in own.items():
                 if not asked.done():  # what was answered is asked about until it is stored
                     self._unasked((run.project_id, key), asked)
+            await self._release(run, [key for key, asked in own.items() if asked.cancelled()])
+        if elsewhere and not run.stopping:
+            await asyncio.sleep(AGAIN_S)
+            await self.chunk(run, elsewhere)
 
     async def _execute(
         self,
@@ -70,14 +82,24 @@ class Executor:
         mine: dict[str, list[Cell]],
         own: dict[str, "asyncio.Future[Answer]"],
         theirs: dict[Cell, "asyncio.Future[Answer]"],
-    ) -> None:
+    ) -> list[Cell]:
+        """Returns the cells whose answers another process asks for."""
         cases = {cell.case_no for cells in (*mine.values(), theirs) for cell in cells}
         async with self._sessions() as session:
             items = await self._items(session, run, sorted(cases))
             known = await store.known(session, run.project_id, mine)
+        if lacking := [key for key in mine if key not in known]:
+            claimed = await self._claims.take(run.project_id, lacking)
+            if self._shared:
+                async with self._sessions() as session:  # who had claimed them before may have been answered since
+                    known |= await store.known(session, run.project_id, claimed)
+        else:
+            claimed = set()
+        elsewhere = [cell for key in mine if key not in known and key not in claimed for cell in mine[key]]
+        async with self._sessions() as session:
             scores = await self._kept(session, run, items, [(cell, key) for key in known for cell in mine[key]])
-            lacking = {key for key in known for cell in mine[key] if len(scores[cell]) < len(run.alone)}
-            answers = await store.answers(session, run.project_id, lacking, run.reads)
+            unscored = {key for key in known for cell in mine[key] if len(scores[cell]) < len(run.alone)}
+            answers = await store.answers(session, run.project_id, unscored, run.reads)
         for key in known:
             self._unasked((run.project_id, key), own[key])  # whoever waits for it reads it as we did
         async with asyncio.TaskGroup() as group:
@@ -92,12 +114,22 @@ class Executor:
                         else:
                             group.create_task(self._end(run, ended))
                     continue
+                if key not in claimed:
+                    continue
                 asked = own[key]
                 group.create_task(self._ask(run, cells[0], key, items[cells[0].case_no], asked))
                 for cell in cells[1:]:
                     group.create_task(self._follow(run, cell, key, items[cell.case_no], asked))
             if theirs:
                 group.create_task(self._follow_all(run, theirs, items))
+        return elsewhere
+
+    async def _release(self, run: ActiveRun, keys: Sequence[str]) -> None:
+        """Claims on what was not asked for after all; those on answers are released as they are stored."""
+        if not keys or not self._shared:
+            return
+        async with self._sessions.begin() as session:
+            await self._claims.release(session, run.project_id, keys)
 
     async def _items(self, session: AsyncSession, run: ActiveRun, numbers: Sequence[int]) -> dict[int, Item]:
         entries = [Entry(run.cases[n].id, run.cases[n].digest, run.cases[n].tags) for n in numbers]
@@ -169,7 +201,6 @@ class Executor:
             cost = answer.cost_nano or 0
         finally:
             run.budget.settle(reserved, cost)
-        run.called(cost)
         return answer
 
     async def _follow(self, run: ActiveRun, cell: Cell, key: str, item: Item, asked: "asyncio.Future[Answer]") -> bool:
@@ -218,7 +249,6 @@ class Executor:
         if scored.score.status == "error" and judge.unpaid:
             self._out_of_budget(run)
             return False
-        run.cost_nano += round(scored.score.cost * NANO)
         self._writer.put(run, ended._replace(status=PENDING, answer=None, paid=False, scores={number: scored}))
         return True
 

@@ -16,6 +16,7 @@ from evaluators.judging import JudgeReply, JudgeUnavailableError, TokenLogprob
 
 Place = tuple[str, str]
 """A project and a reply's key."""
+Taken = Sequence[tuple[Place, JudgeReply]]
 
 
 class UnpaidError(JudgeUnavailableError):
@@ -67,7 +68,7 @@ class Replies:
         """What a run's judges answered since the last time; `stored` is to be called with it in any case."""
         return self._made.pop(run_id, [])
 
-    def stored(self, taken: Sequence[tuple[Place, JudgeReply]]) -> None:
+    def stored(self, taken: Taken) -> None:
         """These are in the database, where whoever asks next finds them; or they are lost."""
         for place, _ in taken:
             self._forget(place)
@@ -100,7 +101,7 @@ class Replies:
                     waiting.set_result(found.get(place))
 
 
-async def write(session: AsyncSession, taken: Sequence[tuple[Place, JudgeReply]], now: datetime) -> None:
+async def write(session: AsyncSession, taken: Taken, now: datetime) -> None:
     """Stores replies; those that are there already stay."""
     rows = [
         {

@@ -27,8 +27,9 @@ class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`suite` is a reference, or `{content}`. A candidate without an endpoint is run on all of the suite's.
 
     `repeats` replaces the suite's; `max_cases` takes that many cases of the dataset, always the same ones; `fresh` asks
-    again for answers that are known, though not again for what judges have said of an equal answer. `batch` replaces the
-    suite's word on whether the run may wait for endpoints that answer within a day for less.
+    again for answers that are known, though not again for what judges have said of an equal answer. Where runs wait for the
+    same endpoint, those of a higher `priority` come first. `batch` replaces the suite's word on whether the run may wait for
+    endpoints that answer within a day for less.
     """
 
     suite: str | Draft
@@ -38,6 +39,7 @@ class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget_usd: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] | None = None
     max_cases: Annotated[int, msgspec.Meta(ge=1)] | None = None
     fresh: bool = False
+    priority: Literal["high", "normal", "low"] = "normal"
     batch: bool | None = None
 
 

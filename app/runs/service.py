@@ -1,7 +1,5 @@
 """Runs: made, watched, stopped, continued, read. The engine executes them."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -27,7 +25,10 @@ from app.runs import batching_rows, compare, results, store
 from app.runs.compare import CaseInfo, RunEvidence, Side
 from app.runs.engine import Engine
 from app.runs.errors import RunActiveError, RunNotFoundError
+from app.runs.pace import Pace
 from app.runs.planner import Planned, Planner
+from app.runs.processes import Processes
+from app.runs.queue import PRIORITIES, Queue
 from app.runs.schemas import (
     NANO,
     RESTING,
@@ -43,7 +44,6 @@ from app.runs.schemas import (
     RunResume,
     RunStarted,
     RunSummary,
-    VariantProgress,
     VariantRead,
     usd,
 )
@@ -59,10 +59,22 @@ PROGRESS_S = 0.25
 class Runs:
     """The runs of this process's database; what the application holds. Projects are kept apart by every call."""
 
-    def __init__(self, sessions: Sessions, llm: LLM, generation: Generation, clock: Clock, own: OwnScorers) -> None:
-        """`own` are the scorers that suites may name as files of the project."""
+    def __init__(
+        self,
+        sessions: Sessions,
+        llm: LLM,
+        generation: Generation,
+        clock: Clock,
+        own: OwnScorers,
+        queue: Queue | None = None,
+        processes: Processes | None = None,
+        *,
+        works: bool = True,
+    ) -> None:
+        """`own` are the scorers that suites may name as files of the project; with a shared `queue`, others work on the same
+        runs, and this process only if it `works`."""
         self._sessions, self._clock, self._own = sessions, clock, own
-        self._engine = Engine(sessions, llm, generation, clock, own)
+        self._engine = Engine(sessions, llm, generation, clock, own, queue, processes, works=works)
 
     async def start(self) -> None:
         await self._engine.start()
@@ -90,16 +102,9 @@ class Runs:
         estimated = None if planned.estimated_nano is None else usd(planned.estimated_nano)
         return RunStarted(run_id, "running", cells, estimated, planned.spec.warnings)
 
-    async def wait(self, run_id: str, seconds: float) -> bool:
+    async def wait(self, project_id: str, run_id: str, seconds: float) -> bool:
         """Whether the run comes to rest within that time."""
-        active = self._engine.active(run_id)
-        if active is None:
-            return True
-        try:
-            await asyncio.wait_for(active.ended.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+        return await self._engine.wait(project_id, run_id, seconds)
 
     async def get(self, session: AsyncSession, project_id: str, run_id: str) -> RunRead:
         run = await self._load(session, project_id, run_id, cases=False)
@@ -137,26 +142,21 @@ class Runs:
 
     async def progress(self, project_id: str, run_id: str) -> AsyncIterator[Progress]:
         """Where the run stands, four times a second and once more when it rests."""
+        pace = Pace()
         while True:
-            active = self._engine.active(run_id)
-            if active is not None and active.project_id == project_id:
-                yield active.progress()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(active.ended.wait(), PROGRESS_S)
-                continue
             async with self._sessions() as session:
                 run = await self.get(session, project_id, run_id)
-            yield _progress(run)
+            yield pace.progress(run)
             if run.status in RESTING:
                 return
-            await asyncio.sleep(PROGRESS_S)
+            await self._engine.wait(project_id, run_id, PROGRESS_S)
 
     async def cancel(self, caller: Caller, run_id: str, reason: str = "cancelled by its user") -> RunRead:
         """No new call from now on. A run at rest stays as it is."""
         async with self._sessions() as session:
             run = await self._load(session, caller.project_id, run_id, cases=False)
         change = _change(caller, "cancelled", run_id, run.spec.suite_digest, {"suite": run.spec.suite}, reason)
-        await self._engine.stop(run_id, "cancelled", reason, change)
+        await self._engine.stop(caller.project_id, run_id, "cancelled", reason, change)
         async with self._sessions() as session:
             return await self.get(session, caller.project_id, run_id)
 
@@ -182,7 +182,7 @@ class Runs:
                 run.row.budget_nano = round(asked.budget_usd * NANO)
             await store.reopen(session, project_id, run_id, ("cancelled", "errored"))
             await store.reopen_unjudged(session, project_id, run_id)
-            run.row.status, run.row.ends_as, run.row.reason = "queued", "done", None
+            _begin_anew(run.row)
             details = {"suite": run.spec.suite} | (
                 {"budget_usd": asked.budget_usd} if asked.budget_usd is not None else {}
             )
@@ -211,7 +211,7 @@ class Runs:
             await lineage.note_use("run", run_id, spec.contents, self._clock())
             await store.forget_scores(session, caller.project_id, run_id)
             await store.reopen(session, caller.project_id, run_id, ("cached", "answered", "failed"))
-            run.row.status = "queued"
+            _begin_anew(run.row, run.row.status)
             _note(session, caller, "rescored", run_id, suite.digest, {"suite": suite.ref})
         await self._engine.launch(caller.project_id, run_id)
         async with self._sessions() as session:
@@ -290,6 +290,7 @@ class Runs:
                 estimated_nano=planned.estimated_nano,
                 created_by=caller.actor,
                 created_at=self._clock(),
+                priority=PRIORITIES[asked.priority],
             )
         )
         session.add(RunCasesRow(project_id=project_id, run_id=run_id, cases=encode_cases(planned.cases)))
@@ -314,6 +315,12 @@ class Runs:
         if run.row.status not in RESTING:
             raise RunActiveError(f"run {run_id} is {run.row.status}; cancel it first, or wait until it is done")
         return run
+
+
+def _begin_anew(row: RunRow, rests_as: str = "done") -> None:
+    row.status, row.ends_as, row.rests_as = "queued", "done", rests_as
+    row.reason = row.reason if rests_as != "done" else None
+    row.attempt += 1
 
 
 def _note(session: AsyncSession, caller: Caller, action: str, run_id: str, suite: str, details: dict[str, Any]) -> None:
@@ -381,19 +388,6 @@ def _read(run: Loaded, rows: list[RunVariantRow], errors: dict[str, int], notes:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
-    )
-
-
-def _progress(run: RunRead) -> Progress:
-    return Progress(
-        status=run.status,
-        done=run.cells.ended,
-        total=run.cells.planned,
-        variants=[VariantProgress(v.id, v.cells.ended, v.cells.planned) for v in run.variants],
-        calls_per_s=0.0,
-        errors=run.errors,
-        cost_usd=run.cost_usd,
-        eta_s=0.0 if run.status in RESTING else None,
     )
 
 

@@ -1,12 +1,14 @@
 """Reading and writing of runs in bulk. Every function works within the caller's transaction."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Row, bindparam, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -14,7 +16,7 @@ from app.datasets.schemas import Item
 from app.generation.schemas import Answer
 from app.kit.db import batched_by_variables, core, insert_rows
 from app.llm.schemas import ToolCall, Usage
-from app.runs.schemas import NANO, Cells
+from app.runs.schemas import NANO, RESTING, Cells
 from app.runs.scoring import Scored
 from app.runs.spec import Case, Cell, Spec, decode_cases
 from app.runs.tables import (
@@ -59,6 +61,14 @@ class Known(NamedTuple):
     run_id: str
 
 
+class Attempt(NamedTuple):
+    """A run, and how often it had been begun when work on it began here."""
+
+    project_id: str
+    run_id: str
+    attempt: int
+
+
 class Loaded(NamedTuple):
     """A run as it is stored."""
 
@@ -75,6 +85,24 @@ async def load(session: AsyncSession, project_id: str, run_id: str, *, cases: bo
     spec = msgspec.convert(row.spec, Spec)
     kept = await session.get(RunCasesRow, (project_id, run_id)) if cases else None
     return Loaded(row, spec, decode_cases(kept.cases) if kept else [])
+
+
+async def open_cells(session: AsyncSession, project_id: str, run_id: str, cells: Sequence[Cell]) -> dict[Cell, str]:
+    """Those of these cells that have not ended, with their keys, in the order given."""
+    by_variant: dict[int, set[int]] = {}
+    for cell in cells:
+        by_variant.setdefault(cell.variant_no, set()).add(cell.case_no)
+    found: dict[Cell, str] = {}
+    for variant_no, cases in by_variant.items():
+        for some in batched_by_variables(cases):
+            query = select(col(RunCellRow.case_no), col(RunCellRow.repeat), col(RunCellRow.cell_key)).where(
+                *_of(RunCellRow, project_id, run_id),
+                col(RunCellRow.variant_no) == variant_no,
+                col(RunCellRow.case_no).in_(some),
+                col(RunCellRow.status) == PENDING,
+            )
+            found |= {Cell(variant_no, c, r): key for c, r, key in (await session.execute(query)).all()}
+    return {cell: found[cell] for cell in cells if cell in found}
 
 
 async def pending_cells(session: AsyncSession, project_id: str, run_id: str) -> list[tuple[Cell, str]]:
@@ -129,6 +157,12 @@ async def counters(session: AsyncSession, project_id: str, run_id: str) -> list[
     return list(await session.scalars(query.execution_options(populate_existing=True)))
 
 
+async def open_count(session: AsyncSession, project_id: str, run_id: str) -> int:
+    """How many cells have not ended, from the counters."""
+    rows = await counters(session, project_id, run_id)
+    return sum(row.planned - cells_of(row).ended for row in rows)
+
+
 async def errors(session: AsyncSession, project_id: str, run_id: str) -> dict[str, int]:
     """Errored cells by kind."""
     query = (
@@ -153,45 +187,101 @@ async def insert_cells(session: AsyncSession, project_id: str, run_id: str, keys
         await insert_rows(session, RunCellRow, rows[start : start + 10_000])
 
 
+async def lock(session: AsyncSession, project_id: str, run_id: str) -> RunRow | None:
+    """The run's row, which nobody else changes before the transaction ends."""
+    return await session.get(RunRow, (project_id, run_id), populate_existing=True, with_for_update=True)
+
+
 async def write(
-    session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended], scorers: Sequence[str], now: datetime
-) -> None:
-    """Everything about cells that ended, in one go: answers, scores, states and counters. `scorers` by metric number."""
+    session: AsyncSession, place: Attempt, ended: Sequence[Ended], scorers: Sequence[str], now: datetime
+) -> set[Cell]:
+    """Everything about cells that ended, in one go: answers, scores, states and counters. `scorers` by metric number.
+
+    Returns the cells that this ended. Those that somebody else had ended stay as they are; once the run is stopped, or begun
+    anew, only what was paid for is kept. Rows are written in the order of their keys, so that processes wait for each other
+    instead of blocking each other.
+    """
+    project_id, run_id = place.project_id, place.run_id
+    at_work = await _is_at_work(session, place)
     same = {"project_id": project_id, "run_id": run_id}
     await insert_rows(
         session,
         AnswerRow,
-        [_answer_row(project_id, run_id, e, now) for e in ended if e.paid and e.answer is not None],
+        sorted(
+            (_answer_row(project_id, run_id, e, now) for e in ended if e.paid and e.answer is not None),
+            key=lambda row: row["cell_key"],
+        ),
         ignore_existing=True,
     )
     await insert_rows(
         session,
         ScoreRow,
-        [
-            _score_row(project_id, e.key, scored.key, scored.score, scorers[metric_no], now)
-            for e in ended
-            for metric_no, scored in e.scores.items()
-            if scored.fresh and scored.key is not None
-        ],
+        sorted(
+            (
+                _score_row(project_id, e.key, scored.key, scored.score, scorers[metric_no], now)
+                for e in ended
+                for metric_no, scored in e.scores.items()
+                if scored.fresh and scored.key is not None
+            ),
+            key=lambda row: row["key"],
+        ),
         ignore_existing=True,
     )
-    await insert_rows(
-        session,
-        RunScoreRow,
-        [
-            {
-                **same, "variant_no": e.cell.variant_no, "metric_no": metric_no, "case_no": e.cell.case_no, "repeat": e.cell.repeat,
-                "value": score.value, "passed": score.passed, "status": score.status, "score_key": key,
-                "error": score.explanation if key is None else None, "cached": score.cached or not fresh,
-            }
-            for e in ended
-            for metric_no, (score, key, fresh) in e.scores.items()
-        ],
-        ignore_existing=True,
-    )  # fmt: skip
-    if final := [e for e in ended if e.status != PENDING]:
-        await _end_cells(session, project_id, run_id, final)
-    await _count(session, project_id, run_id, ended)
+    mine: set[Cell] = set()
+    if at_work:
+        final = sorted((e for e in ended if e.status != PENDING), key=lambda e: e.cell)
+        mine = await _still_open(session, project_id, run_id, [e.cell for e in final])
+        await insert_rows(
+            session,
+            RunScoreRow,
+            [
+                {
+                    **same, "variant_no": e.cell.variant_no, "metric_no": metric_no, "case_no": e.cell.case_no, "repeat": e.cell.repeat,
+                    "value": score.value, "passed": score.passed, "status": score.status, "score_key": key,
+                    "error": score.explanation if key is None else None, "cached": score.cached or not fresh,
+                }
+                for e in sorted(ended, key=lambda e: e.cell)
+                if e.status == PENDING or e.cell in mine
+                for metric_no, (score, key, fresh) in e.scores.items()
+            ],
+            ignore_existing=True,
+        )  # fmt: skip
+        if final := [e for e in final if e.cell in mine]:
+            await _end_cells(session, project_id, run_id, final)
+    await _count(session, project_id, run_id, ended, mine)
+    return mine
+
+
+async def _is_at_work(session: AsyncSession, place: Attempt) -> bool:
+    """Whether cells may still be ended; it stays so until this transaction ends."""
+    query = select(col(RunRow.status), col(RunRow.ends_as), col(RunRow.attempt)).where(
+        col(RunRow.project_id) == place.project_id, col(RunRow.id) == place.run_id
+    )
+    row = (await session.execute(query.with_for_update(read=True))).first()
+    return row is not None and row.status not in RESTING and row.ends_as == "done" and row.attempt == place.attempt
+
+
+async def _still_open(session: AsyncSession, project_id: str, run_id: str, cells: Sequence[Cell]) -> set[Cell]:
+    """Those that have not ended; nobody else ends them before this transaction does."""
+    if not cells:
+        return set()
+    columns = (col(RunCellRow.variant_no), col(RunCellRow.case_no), col(RunCellRow.repeat))
+    found: set[Cell] = set()
+    for variant_no in sorted({cell.variant_no for cell in cells}):
+        cases = sorted({cell.case_no for cell in cells if cell.variant_no == variant_no})
+        query = (
+            select(*columns)
+            .where(
+                *_of(RunCellRow, project_id, run_id),
+                col(RunCellRow.variant_no) == variant_no,
+                col(RunCellRow.case_no).in_(cases),
+                col(RunCellRow.status) == PENDING,
+            )
+            .order_by(*columns)
+            .with_for_update()
+        )
+        found |= {Cell(*row) for row in (await session.execute(query)).all()}
+    return found & set(cells)
 
 
 async def _end_cells(session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended]) -> None:
@@ -221,34 +311,42 @@ async def _end_cells(session: AsyncSession, project_id: str, run_id: str, ended:
     await (await session.connection()).execute(statement, rows)
 
 
-async def _count(session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended]) -> None:
+async def _count(session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended], mine: Set[Cell]) -> None:
+    """Counts what these cells cost, and the ends of those that are `mine`."""
     totals: dict[int, dict[str, int]] = {}
     kinds: dict[tuple[int, str], int] = {}
     for e in ended:
         total = totals.setdefault(e.cell.variant_no, dict.fromkeys((*COUNTED, "cost_nano", "judge_cost_nano"), 0))
-        if e.status != PENDING:
+        final = e.status != PENDING and e.cell in mine
+        if final:
             total[e.status] += 1
         if e.paid and e.answer is not None:
             total["cost_nano"] += e.answer.cost_nano or 0
         total["judge_cost_nano"] += sum(round(s.score.cost * NANO) for s in e.scores.values() if s.fresh)
-        if e.error_kind is not None:
+        if final and e.error_kind is not None:
             kinds[e.cell.variant_no, e.error_kind] = kinds.get((e.cell.variant_no, e.error_kind), 0) + 1
     variants = core(RunVariantRow)
-    for variant_no, total in totals.items():
+    for variant_no, total in sorted(totals.items()):
+        changed = {name: amount for name, amount in total.items() if amount}
+        if not changed:
+            continue
         await session.execute(
             update(variants)
             .where(*_of(RunVariantRow, project_id, run_id), variants.c.variant_no == variant_no)
-            .values({name: variants.c[name] + amount for name, amount in total.items()})
+            .values({name: variants.c[name] + amount for name, amount in changed.items()})
         )
-    for (variant_no, kind), cells in kinds.items():
-        row = await session.get(RunErrorRow, (project_id, run_id, variant_no, kind))
-        if row is None:
-            session.add(
-                RunErrorRow(project_id=project_id, run_id=run_id, variant_no=variant_no, kind=kind, cells=cells)
-            )
-        else:
-            row.cells += cells
-    await session.flush()
+    for (variant_no, kind), cells in sorted(kinds.items()):
+        await _count_error(
+            session, {"project_id": project_id, "run_id": run_id, "variant_no": variant_no, "kind": kind}, cells
+        )
+
+
+async def _count_error(session: AsyncSession, place: dict[str, Any], cells: int) -> None:
+    errors = core(RunErrorRow)
+    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    statement = insert(errors).values(**place, cells=cells)
+    counted = {"cells": errors.c.cells + cells}
+    await session.execute(statement.on_conflict_do_update(index_elements=list(place), set_=counted))
 
 
 async def cancel_pending(session: AsyncSession, project_id: str, run_id: str) -> None:

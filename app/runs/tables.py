@@ -15,10 +15,17 @@ STATUS = String(10)
 
 
 class RunRow(Table, table=True):
-    """One run. `spec` is what it was resolved to when it was made (`spec.Spec`); `ends_as` the status it rests in."""
+    """One run. `spec` is what it was resolved to when it was made (`spec.Spec`); `ends_as` is
+    `done` until something stops it. `rests_as` is the status of one that nothing stopped: that which it had before it was
+    scored again, else `done`. `attempt` counts how often it was begun: what works on an earlier one ends no cell.
+    """
 
     __tablename__ = "run"
-    __table_args__ = (Index(None, "project_id", "suite", "id"), Index(None, "project_id", "status", "id"))
+    __table_args__ = (
+        Index(None, "project_id", "suite", "id"),
+        Index(None, "project_id", "status", "id"),
+        Index(None, "status"),
+    )
 
     project_id: str = Field(sa_type=PROJECT, primary_key=True)
     id: str = Field(sa_type=RUN, primary_key=True)
@@ -33,6 +40,9 @@ class RunRow(Table, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    attempt: int = 0
+    rests_as: str = Field(default="done", sa_type=STATUS)
+    priority: int = Field(default=1, sa_type=SmallInteger)
 
 
 class RunCasesRow(Table, table=True):
@@ -177,3 +187,39 @@ class JudgeReplyRow(Table, table=True):
     cost_nano: int = Field(default=0, sa_type=big_int)
     tokens: int = 0
     created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class RunPurseRow(Table, table=True):
+    """What a process may spend for a run, and has spent: of all processes together never more than the run's budget."""
+
+    __tablename__ = "run_purse"
+
+    project_id: str = Field(sa_type=PROJECT, primary_key=True)
+    run_id: str = Field(sa_type=RUN, primary_key=True)
+    process: str = Field(sa_type=RUN, primary_key=True)
+    granted_nano: int = Field(default=0, sa_type=big_int)
+    spent_nano: int = Field(default=0, sa_type=big_int)
+
+
+class AnswerClaimRow(Table, table=True):
+    """A process asks for this answer: others wait for it as long as that process lives."""
+
+    __tablename__ = "answer_claim"
+
+    project_id: str = Field(sa_type=PROJECT, primary_key=True)
+    cell_key: str = Field(sa_type=KEY, primary_key=True)
+    process: str = Field(sa_type=RUN)
+
+
+class ProcessRow(Table, table=True):
+    """A service or worker of this database: of the installation, and so of no project."""
+
+    __tablename__ = "process"
+
+    id: str = Field(sa_type=RUN, primary_key=True)
+    kind: str = Field(sa_type=String(10))
+    version: str = Field(sa_type=String(40))
+    host: str = Field(sa_type=String(200))
+    pid: int
+    started_at: datetime = Field(sa_type=UTCDateTime)
+    seen_at: datetime = Field(sa_type=UTCDateTime)

@@ -6,7 +6,7 @@ from alembic import op
 from app.kit.db import UTCDateTime, big_int
 
 revision = "0018"
-down_revision = "0012"
+down_revision = "0013"
 
 
 def upgrade() -> None:

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runs.budget import Budget, BudgetSpentError
+from app.runs.budget import BudgetSpentError, LocalBudget
 from tests.app.llm.canned import completion, http
 from tests.app.runs.conftest import Project, cells
 from tests.app.runs.endpoint import Endpoint
@@ -71,7 +71,7 @@ def test_what_is_spent_never_passes_the_limit_when_no_call_costs_more_than_reser
     limit: int, calls: list[tuple[int, int]]
 ) -> None:
     async def run() -> None:
-        budget = Budget(limit)
+        budget = LocalBudget(limit)
         most = 0
 
         async def call(reserved: int, cost: int) -> None:

@@ -14,7 +14,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 def job(run: str, number: int = 0) -> Job:
-    return Job("default", run, [(0, number, 0)])
+    return Job("default", run, 0, [(0, number, 0)])
 
 
 async def test_a_job_begins_within_50_ms_and_waiting_for_one_costs_nothing() -> None:
@@ -52,12 +52,36 @@ async def test_jobs_of_a_lane_begin_in_order_and_a_full_lane_keeps_no_other_wait
 
     queue.start(work)
     await queue.enqueue("slow", [job("slow", n) for n in range(JOBS_PER_LANE + 3)])
+    await until(lambda: len(began) == JOBS_PER_LANE)
     for n in range(LANES):  # by their hash some share a lane, few the slow one
         await queue.enqueue(f"other {n}", [job(f"other {n}")])
     await until(lambda: len({run for run, _ in began}) >= LANES - 4)
     assert [n for run, n in began if run == "slow"] == list(range(JOBS_PER_LANE))
     release.set()
     await until(lambda: len(began) == JOBS_PER_LANE + 3 + LANES)
+    await queue.close()
+
+
+async def test_runs_of_a_lane_take_turns_and_those_of_a_higher_priority_wait_for_none() -> None:
+    queue, began = InProcessQueue(), []
+
+    async def work(given: Job) -> bool:
+        began.append(given.run_id)
+        await asyncio.sleep(0.002)
+        return True
+
+    queue.start(work)
+    await queue.enqueue("lane", [job("long", n) for n in range(JOBS_PER_LANE * 20)])
+    await until(lambda: len(began) > JOBS_PER_LANE * 5)
+    await queue.enqueue("lane", [job("short", n) for n in range(JOBS_PER_LANE)])
+    await until(lambda: began.count("short") == JOBS_PER_LANE)
+    first = began.index("short")
+    there = began[first:]
+    last = len(there) - there[::-1].index("short")
+    assert there[:last].count("long") < 3 * JOBS_PER_LANE
+    await queue.enqueue("lane", [job("urgent")], priority=2)
+    await until(lambda: "urgent" in began)
+    assert began.count("long") < JOBS_PER_LANE * 20
     await queue.close()
 
 
@@ -71,6 +95,7 @@ async def test_a_cancelled_runs_waiting_jobs_never_begin() -> None:
 
     queue.start(work)
     await queue.enqueue("lane", [job("first", n) for n in range(JOBS_PER_LANE)])
+    await until(lambda: len(began) == JOBS_PER_LANE)
     await queue.enqueue("lane", [job("second"), job("third")])
     await asyncio.sleep(0.1)
     await queue.cancel("second")
