@@ -20,6 +20,10 @@ from app.cli.exits import UserError
 @click.option("--fail-kind", default="500", show_default=True, help="How: an HTTP status, timeout, truncated, html …")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which requests fail.")
 @click.option("--api-key", help="Ask for this key.")
+@click.option(
+    "--batch-polls", type=click.IntRange(min=0), default=1, show_default=True, help="Looks until a batch ends."
+)
+@click.option("--batch-fault", help="What goes wrong with batches: failed, expired, missing or lines.")
 @common
 async def devmodel(session: Session, host: str, port: int, **conditions: Any) -> None:
     """Run a small OpenAI-compatible server for offline use. It is NOT a language model.

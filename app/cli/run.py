@@ -41,6 +41,9 @@ LISTS = {"prompt": "prompts", "rag_config": "rag_configs", "tool_config": "tool_
 @click.option("--fresh", is_flag=True, help="Ask again for answers that are known.")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what the run would take, and do not begin.")
 @click.option("--yes", is_flag=True, help="Begin without asking, whatever it is expected to cost.")
+@click.option(
+    "--batch/--no-batch", default=None, help="Wait for Batch APIs, which cost less; or do not, whatever the suite says."
+)
 @allow_code
 @common
 async def run(
@@ -74,7 +77,7 @@ async def run(
     only = {"tags": [*tags], "ids": [*ids], "text": match}
     async with session.client() as client:
         parts = await Parts.of(client, words)
-        more: Any = {name: value for name, value in options.items() if value is not False}
+        more: Any = {name: value for name, value in options.items() if value is not False or name == "batch"}
         more |= {
             "baseline": None if against is None else parts.candidate(against),
             "matrix": _matrix(parts, lists, params) if lists["prompt"] else None,

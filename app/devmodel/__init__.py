@@ -111,7 +111,10 @@ Server options (`Options`): latency, rate limit, fail rate and kind, required AP
   in the middle; a stream ends inside an event, without finish_reason and ``[DONE]``), ``html`` (200 with a web page),
   ``empty`` (200 without a body), ``stream_error`` (an error event in mid-stream).
 * suffix parameters: ``latency_ms``, ``chunk_ms`` (between stream chunks), ``fail`` (repeatable), ``retry_after`` (seconds).
-* ``GET /stats`` → ``{calls, in_flight, most_in_flight, faults: {kind: n}, by_model: {id: n}}``; ``DELETE`` sets it back.
+* ``/v1/files`` and ``/v1/batches`` are OpenAI's, in memory. A batch ends once it was looked at ``batch_polls`` times;
+  ``batch_fault`` is what goes wrong: ``failed``, ``expired`` (half of it answered), ``missing`` (every second line) or
+  ``lines`` (every second one refused with 500). Its lines are no calls, and come in reversed order.
+* ``GET /stats`` → ``{calls, in_flight, most_in_flight, faults: {kind: n}, by_model: {id: n}, batches}``; ``DELETE`` sets it back.
 """
 
 from app.devmodel.app import DevModel, create_devmodel

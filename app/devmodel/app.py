@@ -9,8 +9,10 @@ import time
 from collections import Counter
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import parse_qsl
 
 from app.devmodel import responses, wire
+from app.devmodel.batches import Batches
 from app.devmodel.chat import complete
 from app.devmodel.embeddings import DIMENSIONS, base64_floats, embed
 from app.devmodel.errors import RequestError
@@ -22,6 +24,7 @@ _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _PAGE = b"<!doctype html><html><head><title>Welcome</title></head><body><h1>It works</h1></body></html>"
 _CHAT, _EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
+_BATCHED = ("/v1/files", "/v1/batches")
 _STARTED = int(time.time())
 
 
@@ -41,6 +44,7 @@ class DevModel:
         self._waiting: set[asyncio.Future[None]] = set()
         self._closed = False
         self._in_flight = 0
+        self._batches = Batches(options.batch_polls, options.batch_fault, self._batched)
         self.reset()
 
     def reset(self) -> None:
@@ -58,6 +62,7 @@ class DevModel:
             "most_in_flight": self._most_in_flight,
             "faults": dict(sorted(self._faults.items())),
             "by_model": dict(sorted(self._by_model.items())),
+            "batches": self._batches.count(),
         }
 
     def close(self) -> None:
@@ -77,6 +82,12 @@ class DevModel:
         try:
             if method == "POST" and path in (_CHAT, _EMBEDDINGS):
                 await self._counted(exchange, path)
+            elif path.startswith(_BATCHED):
+                self._authorise(exchange)
+                query = dict(parse_qsl(scope["query_string"].decode()))
+                kind = exchange.headers.get(b"content-type", b"").decode()
+                body = await exchange.body() if method == "POST" else b""
+                await exchange.respond(200, self._batches.page(method, path, query, kind, body))
             else:
                 await exchange.respond(200, wire.encode(self._page(method, path)))
         except RequestError as error:
@@ -134,6 +145,15 @@ class DevModel:
             await self._stream(exchange, list(responses.events(*said, include_usage=usage)), kind, asked)
         else:
             await self._answer(exchange, responses.completion(*said), kind)
+
+    def _batched(self, body: bytes) -> bytes:
+        """The answer to a line of a batch. It is no call, and suffers no faults but the batch's own."""
+        request = wire.chat_request(body)
+        model, _ = conditions(request.model, {}, self._conditions)
+        if model not in wire.CHAT_MODELS:
+            raise _unknown_model(model)
+        identity = f"chatcmpl-dev{blake2b(body, digest_size=12).hexdigest()}"
+        return responses.completion(identity, model, wire.prompt_tokens(request), complete(request, model))
 
     async def _embeddings(self, exchange: Exchange, body: bytes) -> None:
         request = wire.embedding_request(body)

@@ -1,6 +1,6 @@
 """The one generation path: render, retrieve, call, run the tool loop. What was evaluated is what is served."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,7 +13,7 @@ from app.generation.schemas import Answer, AnswerDelta, Bundle, CaseInput
 from app.kit.digests import key_of
 from app.kit.errors import InvalidContentError
 from app.llm.errors import ModelFaultError
-from app.llm.schemas import Message
+from app.llm.schemas import ChatRequest, Message, Reply
 from app.llm.service import LLM
 from app.registry.kinds.prompt import Prompt
 from app.registry.kinds.rag_config import RAGConfig
@@ -49,6 +49,24 @@ class Generation:
         except ModelFaultError as fault:
             answer = conversation.failed(fault.detail)
         return answer
+
+    async def request(self, bundle: Bundle, case: CaseInput) -> ChatRequest:
+        """What `generate` would send first, for somebody who sends it another way. Raises `InvalidContentError`."""
+        return (await self._begin(bundle, case, None)).request()
+
+    async def received(self, bundle: Bundle, case: CaseInput, read: Callable[[], Awaitable[Reply]]) -> Answer:
+        """What `generate` would have made of the reply that `read` gives or raises. How long it took is not known.
+
+        Raises `EndpointError`, and `InvalidContentError` for a bundle that would go on asking (see `batching.unfit`).
+        """
+        conversation = await self._begin(bundle, case, None)
+        try:
+            answer = conversation.take(await read())
+        except ModelFaultError as fault:
+            answer = conversation.failed(fault.detail)
+        if answer is None:
+            raise InvalidContentError.at("/tool_config/results", "the results of its tools would have to be sent next")
+        return msgspec.structs.replace(answer, latency_ms=None)
 
     async def measured(self, bundle: Bundle, case: CaseInput) -> Answer:
         """One answer that is streamed, so that the time until it begins is known."""

@@ -132,8 +132,54 @@ class Client:
             raise self._bad_response(self._scrubbed(found)[:300], retryable=False)
         return found
 
+    async def exchange(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """One attempt at anything beside answers: what the endpoint sends back. Raises `EndpointError`."""
+        try:
+            if method == "GET":
+                response = await self._client.get(path, cast_to=httpx2.Response)
+            else:
+                response = await self._client.post(
+                    path, cast_to=httpx2.Response, content=body, options={"headers": _JSON}
+                )
+        except openai.APIError as error:
+            self._fail(error)
+        return response.content
+
+    async def upload(self, name: str, data: bytes) -> bytes:
+        """One attempt at sending a file for a batch."""
+        try:
+            response = await self._client.post(
+                "/files",
+                cast_to=httpx2.Response,
+                body={"purpose": "batch"},
+                files=[("file", (name, data, "application/jsonl"))],
+                options={"headers": {"Content-Type": "multipart/form-data"}},
+            )
+        except openai.APIError as error:
+            self._fail(error)
+        return response.content
+
+    def read(self, status: int, body: bytes) -> Reply:
+        """An answer that came by another way than a call, as that of a call: the same errors, and no latency."""
+        if status != 200:
+            raise self._refused(self._status_error(status, body))
+        completion = self._decoded(body, "")
+        reply = wire.reply(completion, 0.0)
+        if reply is None:
+            raise self._bad_response(self._no_choice(completion), retryable=True)
+        return self._checked(reply)
+
     async def close(self) -> None:
         await self._client.close()
+
+    def _status_error(self, status: int, body: bytes) -> openai.APIStatusError:
+        try:
+            said = msgspec.json.decode(body)
+        except msgspec.MsgspecError:
+            said = body.decode("utf-8", "replace")
+        said = said.get("error", said) if isinstance(said, dict) else said
+        response = httpx2.Response(status, request=httpx2.Request("POST", self._client.base_url))
+        return openai.APIStatusError(str(said), response=response, body=said)
 
     def _decoded(self, data: bytes, content_type: str) -> wire.Completion:
         try:

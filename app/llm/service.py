@@ -70,7 +70,7 @@ class LLM:
 
     async def call(self, spec: EndpointSpec, request: ChatRequest) -> Reply:
         """One answer. Raises `EndpointError` when the endpoint gives none, `ModelFaultError` when the model will not."""
-        body = msgspec.json.encode(_body(spec, request))
+        body = msgspec.json.encode(body_of(spec, request))
         pool = await self._pool(spec)
         try:
             reserved = _estimated_tokens(body, request) if pool.counts_tokens else 0
@@ -103,7 +103,9 @@ class LLM:
 
     async def stream(self, spec: EndpointSpec, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """The same answer piece by piece; the last piece carries the whole reply. Retried until the first piece came."""
-        body = msgspec.json.encode({**_body(spec, request), "stream": True, "stream_options": {"include_usage": True}})
+        body = msgspec.json.encode(
+            {**body_of(spec, request), "stream": True, "stream_options": {"include_usage": True}}
+        )
         pool = await self._pool(spec)
         try:
             reserved = _estimated_tokens(body, request) if pool.counts_tokens else 0
@@ -124,6 +126,38 @@ class LLM:
                 await deltas.aclose()
             _settle(pool, reserved, delta.reply.usage)
             yield delta
+        finally:
+            pool.users -= 1
+
+    async def exchange(
+        self, spec: EndpointSpec, send: Callable[["Client"], Awaitable[bytes]], *, once: bool = False
+    ) -> bytes:
+        """What the endpoint answers to something else than a question. Retried as calls are, unless it must be sent `once`.
+
+        Raises `EndpointError`.
+        """
+        pool = await self._pool(spec)
+
+        async def sent() -> bytes:
+            try:
+                return await send(pool.client)
+            except ModelFaultError as error:  # no model has been asked yet
+                raise EndpointError("bad_request", error.detail) from error
+
+        try:
+            if once:
+                return await sent()
+            found = await self._held(pool, 0, sent)
+            self._release(pool)
+            return found
+        finally:
+            pool.users -= 1
+
+    async def read(self, spec: EndpointSpec, status: int, body: bytes) -> Reply:
+        """An answer that came in a file, as `call` would give or raise it; its latency means nothing."""
+        pool = await self._pool(spec)
+        try:
+            return pool.client.read(status, body)
         finally:
             pool.users -= 1
 
@@ -224,7 +258,8 @@ class LLM:
         return value
 
 
-def _body(spec: EndpointSpec, request: ChatRequest) -> dict[str, Any]:
+def body_of(spec: EndpointSpec, request: ChatRequest) -> dict[str, Any]:
+    """What a call sends, as JSON."""
     body: dict[str, Any] = {"model": spec.model, "messages": request.messages, **request.params}
     if request.tools is not None:
         body["tools"] = request.tools

@@ -17,6 +17,9 @@ import httpx2
 from app.llm.addresses import AddressRule
 
 MAX_BODY = 32 * 1024 * 1024
+MAX_FILE = 256 * 1024 * 1024
+"""A file of a Batch API holds many answers."""
+FILE_CONTENT = "/content"
 STREAM_TIMEOUTS = 10
 """A stream may be silent for one timeout, and last this many."""
 _SENT = frozenset({"authorization", "content-type", "accept", "user-agent"})
@@ -63,6 +66,7 @@ class Transport(httpx2.AsyncBaseTransport):
         if self._session is None:
             self._session = self._open()
         headers = [(name, value) for name, value in request.headers.items() if name in _SENT]
+        await request.aread()  # a form is a stream until then
         streamed = request.headers.get("accept") == "text/event-stream"
         try:
             response = await self._session.request(
@@ -77,7 +81,8 @@ class Transport(httpx2.AsyncBaseTransport):
             if streamed and response.status == 200:
                 return httpx2.Response(response.status, headers=kept, stream=_Stream(response), request=request)
             try:
-                body = b"".join([chunk async for chunk in _bounded(response)])
+                most = MAX_FILE if request.url.path.endswith(FILE_CONTENT) else MAX_BODY
+                body = b"".join([chunk async for chunk in _bounded(response, most)])
             finally:
                 response.release()
             return httpx2.Response(response.status, headers=kept, content=body, request=request)
@@ -104,13 +109,13 @@ class _Stream(httpx2.AsyncByteStream):
         self._response.close()
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _bounded(response: aiohttp.ClientResponse, most: int = MAX_BODY) -> AsyncIterator[bytes]:
     size = 0
     async for chunk in response.content.iter_any():
         size += len(chunk)
-        if size > MAX_BODY:
+        if size > most:
             response.close()
-            raise AnswerTooLargeError(f"the answer is larger than {MAX_BODY // 1024 // 1024} MiB")
+            raise AnswerTooLargeError(f"the answer is larger than {most // 1024 // 1024} MiB")
         yield chunk
 
 

@@ -22,6 +22,8 @@ from app.registry.service import Registry
 from app.runs import derived, store, summary
 from app.runs.active import ActiveRun, Live
 from app.runs.asking import Asked, Judging
+from app.runs.batching import Batches
+from app.runs.batching_rows import reserved_nano
 from app.runs.budget import Budget, LocalBudget
 from app.runs.claims import Claims, NoClaims, SharedClaims
 from app.runs.comparing import Comparing
@@ -35,6 +37,7 @@ from app.runs.schemas import RESTING, RunStatus, usd
 from app.runs.scoring import LiveMetric, rebuilt
 from app.runs.shared_budget import SharedBudget
 from app.runs.spec import Cell, Metric, Spec, case_order, in_calling_order
+from app.runs.store import Attempt
 from app.runs.tables import RunRow
 from app.runs.writer import PATIENCE_S, Writer
 from evaluators.own.loading import OwnScorers
@@ -78,6 +81,7 @@ class Engine:
         claims: Claims = NoClaims() if processes is None else SharedClaims(sessions, processes.id)
         self._writer = Writer(sessions, clock, self._replies, claims, self._idle, self._abandon)
         self._executor = Executor(sessions, generation, self._writer, claims, self._out_of_budget)
+        self._batches = Batches(sessions, generation, clock, self)
         self._comparing = Comparing(sessions, self._writer, self._out_of_budget)
         self._background: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
@@ -91,6 +95,8 @@ class Engine:
         if self._works:
             self._queue.start(self._work)
         await self._sweep()
+        if self._works:
+            self._batches.start()
         self._watching = asyncio.create_task(self._watch(), name="runs-watch")
 
     async def close(self) -> None:
@@ -98,6 +104,7 @@ class Engine:
         self._closing = True
         if self._watching is not None:
             self._watching.cancel()
+        await self._batches.close()
         for run in self._active.values():
             run.stopping = True
         closing = asyncio.create_task(self._queue.close())
@@ -129,17 +136,35 @@ class Engine:
             await self._queue.enqueue(FINISH, [Job(project_id, run_id, row.attempt, [])])
             return
         order = in_calling_order((cell for cell, _ in pending), case_order(run_id, loaded.cases))
+        called = await self._batches.take(project_id, run_id, spec, dict(pending), order)
+        await self._enqueue(spec, Attempt(project_id, run_id, row.attempt), row.priority, called)
+
+    async def _enqueue(self, spec: Spec, place: Attempt, priority: int, cells: Sequence[Cell]) -> None:
         lanes: dict[str, list[Cell]] = {}
-        for cell in order:
+        for cell in cells:
             lanes.setdefault(spec.variants[cell.variant_no].endpoint_digest, []).append(cell)
-        for lane, cells in lanes.items():
+        for name, lane in lanes.items():
             jobs = [
-                Job(
-                    project_id, run_id, row.attempt, [(c.variant_no, c.case_no, c.repeat) for c in cells[i : i + CHUNK]]
-                )
-                for i in range(0, len(cells), CHUNK)
+                Job(*place, [(c.variant_no, c.case_no, c.repeat) for c in lane[i : i + CHUNK]])
+                for i in range(0, len(lane), CHUNK)
             ]
-            await self._queue.enqueue(lane, jobs, row.priority)
+            await self._queue.enqueue(name, jobs, priority)
+
+    async def at_work(self, place: Attempt) -> ActiveRun | None:
+        """A run as this process holds it; None when nothing is to be done for it here."""
+        try:
+            run = None if self._closing else await self._activated(Job(*place, []))
+        except DomainError as error:
+            await self._end(place.project_id, place.run_id, "failed", error.detail)
+            return None
+        return None if run is None or run.stopping else run
+
+    async def proceed(self, run: ActiveRun, cells: Sequence[Cell]) -> None:
+        """Performs what a batch has left open; without any, the run may have ended."""
+        if cells:
+            await self._enqueue(run.spec, Attempt(run.project_id, run.id, run.attempt), run.priority, cells)
+        else:
+            await self._idle(run)
 
     async def wait(self, project_id: str, run_id: str, seconds: float) -> bool:
         """Whether the run comes to rest within that time."""
@@ -176,6 +201,7 @@ class Engine:
             await self._halt(run)
             await self._writer.drained(run)
         await self._end(project_id, run_id, ends_as, reason, change)
+        self._batches.wake()
 
     async def _end(
         self, project_id: str, run_id: str, ends_as: RunStatus, reason: str | None, change: Change | None = None
@@ -271,6 +297,8 @@ class Engine:
             bundles = [await stored_bundle(registry, v) for v in loaded.spec.variants]
             spent = sum(r.cost_nano + r.judge_cost_nano for r in await store.counters(session, project_id, run_id))
             budget = self._budget(row, spent)
+            if isinstance(budget, LocalBudget):
+                budget.reserved = await reserved_nano(session, project_id, run_id)
             live = await self._live(registry, loaded.spec, Purse(self._llm, self._replies, budget, project_id, run_id))
             if row.status == "queued":
                 await summary.begin(session, project_id, run_id, self._clock())

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.datasets.schemas import Entry, Item
 from app.datasets.sensitivity import above, highest
 from app.datasets.service import Datasets
+from app.generation.batching import discounted, unfit
 from app.generation.bundles import resolve_bundle
 from app.generation.schemas import Bundle, CandidateSpec, CaseInput
 from app.kit.errors import ForbiddenError, InvalidContentError, NotFoundError
@@ -81,6 +82,8 @@ class Planner:
         bundles, variants = await self._variants(candidates, suite, defaultdict(lambda: epoch, epochs or {}))
         tested = [Tested(v.id, b.endpoint) for v, b in zip(variants, bundles, strict=True)]
         warned = self_judged(suite, judging, tested)
+        by_batch = content.batch if asked.batch is None else asked.batch
+        variants, slow = batched(variants, bundles, metrics) if by_batch else (variants, [])
         check_size(len(variants) * len(items) * repeats)
         cases = [CaseInput(item.inputs, item.history, item.recorded or None) for item in items]
         places = {candidate.id: candidate.at("prompt") for candidate in candidates}
@@ -94,7 +97,7 @@ class Planner:
         open_ = open_cells(keys, known)
         live = await self._live(metrics, judging)
         asking = await asking_of(self._session, self._project_id, live, items, keys, known, open_)
-        estimated = at_most(asked.budget_usd, bundles, cases, open_, asking)
+        estimated = at_most(asked.budget_usd, at_their_price(bundles, variants), cases, open_, asking)
         spec = Spec(
             suite=suite.ref,
             suite_digest=suite.digest,
@@ -106,11 +109,11 @@ class Planner:
             cases=len(items),
             max_cases=asked.max_cases,
             fresh=asked.fresh,
-            warnings=[*warned.values(), *_erased(len(found) - len(items))],
+            warnings=[*warned.values(), *slow, *_erased(len(found) - len(items))],
             asked=pinned(asked, suite.ref, variants, repeats),
         )
         stored = [Case(item.id, item.digest, item.tags, item.cluster) for item in items]
-        grid = Grid(bundles, variants, cases, repeats, open_, asking)
+        grid = Grid(at_their_price(bundles, variants), variants, cases, repeats, open_, asking)
         return Planned(spec, stored, keys, known, estimated, grid)
 
     async def chosen(self, suite: Artifact, dataset: Artifact, asked: RunCreate) -> list[Entry]:
@@ -262,6 +265,25 @@ class Planner:
                     )
                 )
         return bundles, variants
+
+
+def batched(
+    variants: Sequence[Variant], bundles: Sequence[Bundle], metrics: Sequence[Metric]
+) -> tuple[list[Variant], list[str]]:
+    """The variants with a word on which are asked by batch, and warnings about those that cannot be."""
+    timed = next((m.name for m in metrics if m.measured or m.use == "latency"), None)
+    found, warnings = [], []
+    for variant, bundle in zip(variants, bundles, strict=True):
+        why = unfit(bundle) if timed is None else f"{timed!r} measures time, which a batch's answers have none of"
+        if why is not None and bundle.endpoint.provider != "replay":
+            warnings.append(f"{variant.id} is called one by one, not by batch: {why}")
+        found.append(msgspec.structs.replace(variant, batch=why is None))
+    return found, warnings
+
+
+def at_their_price(bundles: Sequence[Bundle], variants: Sequence[Variant]) -> list[Bundle]:
+    """The bundles, those that are asked by batch with the discount."""
+    return [discounted(b) if v.batch else b for b, v in zip(bundles, variants, strict=True)]
 
 
 def _erased(count: int) -> list[str]:

@@ -30,7 +30,8 @@ class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `repeats` replaces the suite's; `max_cases` takes that many cases of the dataset, for a `seed` always the same ones, with
     `stratify` in the shares of their first tags; `only` filters before. `fresh` asks again for answers that are known, though
     not again for what judges have said of an equal answer. The combinations of `matrix` come after the `candidates`. Where
-    runs wait for the same endpoint, those of a higher `priority` come first.
+    runs wait for the same endpoint, those of a higher `priority` come first. `batch` replaces the suite's word on whether the
+    run may wait for endpoints that answer within a day for less.
     """
 
     suite: str | Draft
@@ -41,6 +42,7 @@ class RunCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_cases: Annotated[int, msgspec.Meta(ge=1)] | None = None
     fresh: bool = False
     priority: Literal["high", "normal", "low"] = "normal"
+    batch: bool | None = None
     matrix: Matrix | None = None
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
     stratify: bool = False

@@ -21,7 +21,7 @@ from app.kit.pages import Page, decode_cursor, encode_cursor
 from app.llm.service import LLM
 from app.registry.lineage import Lineage
 from app.registry.repository import Repository
-from app.runs import beside, compare, control, results, store
+from app.runs import batching_rows, beside, compare, control, results, store
 from app.runs.asked import RunClone, RunExtend, RunPlan
 from app.runs.cases import load
 from app.runs.compare import CaseInfo, RunEvidence, Side
@@ -126,7 +126,7 @@ class Runs:
         run = await self._load(session, project_id, run_id, cases=False)
         rows = await store.counters(session, project_id, run_id)
         errors = await store.errors(session, project_id, run_id)
-        return _read(run, rows, errors)
+        return _read(run, rows, errors, await batching_rows.notes(session, project_id, run_id))
 
     async def page(
         self,
@@ -389,7 +389,7 @@ def _change(caller: Caller, action: str, run_id: str, suite: str, details: dict[
     )
 
 
-def _read(run: Loaded, rows: list[RunVariantRow], errors: dict[str, int]) -> RunRead:
+def _read(run: Loaded, rows: list[RunVariantRow], errors: dict[str, int], notes: list[str]) -> RunRead:
     row, spec = run.row, run.spec
     variants = [
         VariantRead(
@@ -427,7 +427,7 @@ def _read(run: Loaded, rows: list[RunVariantRow], errors: dict[str, int]) -> Run
         budget_usd=None if row.budget_nano is None else usd(row.budget_nano),
         estimated_cost_usd=None if row.estimated_nano is None else usd(row.estimated_nano),
         errors=errors,
-        warnings=spec.warnings,
+        warnings=[*spec.warnings, *notes],
         reason=row.reason,
         pins={
             "suite": spec.suite_digest,

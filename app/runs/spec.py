@@ -74,7 +74,8 @@ class Metric(msgspec.Struct, frozen=True):
 
 class Variant(msgspec.Struct, frozen=True):
     """A candidate on one endpoint. The texts name the parts for people, the digests say exactly which content. `epoch` keeps
-    its answers apart from those of other epochs: empty, the run's id, or the id of a release."""
+    its answers apart from those of other epochs: empty, the run's id, or the id of a release. `batch`: it is asked by its
+    endpoint's Batch API."""
 
     id: str
     candidate: str
@@ -91,6 +92,7 @@ class Variant(msgspec.Struct, frozen=True):
     tools_digest: str | None = None
     params: dict[str, Any] = {}
     epoch: str = ""
+    batch: bool = False
 
 
 class Spec(msgspec.Struct, frozen=True):

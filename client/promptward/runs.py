@@ -60,6 +60,8 @@ class More(TypedDict, total=False):
     stratify: bool | None
     only: Mapping[str, Any] | None
     fresh: bool | None
+    priority: str | None
+    batch: bool | None
 
 
 class Runs(Group[Mode]):

@@ -62,6 +62,12 @@ class Price(Content, frozen=True):
     cached_input: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
+class Batch(Content, frozen=True):
+    """The endpoint has OpenAI's Batch API, which answers within a day for `discount` less (0.5: half the price)."""
+
+    discount: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+
+
 class Endpoint(Content, frozen=True):
     """`replay` answers from an item's `recorded.<model>` and calls nothing; `openai` has its own base_url."""
 
@@ -75,6 +81,7 @@ class Endpoint(Content, frozen=True):
     price: Price | None = None
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
     tags: list[Tag] = []
+    batch: Batch | None = None
 
 
 def problems(endpoint: Endpoint) -> Iterable[FieldError]:
@@ -86,6 +93,8 @@ def problems(endpoint: Endpoint) -> Iterable[FieldError]:
         yield FieldError(
             "/base_url", "a compatible endpoint needs base_url, such as http://127.0.0.1:8000/v1 or {env: NAME}"
         )
+    if endpoint.batch is not None and endpoint.provider in ("http", "replay"):
+        yield FieldError("/batch", f"a Batch API is OpenAI's; an endpoint of provider {endpoint.provider!r} has none")
     if isinstance(endpoint.base_url, str):
         if not endpoint.base_url.startswith(("http://", "https://")):
             yield FieldError("/base_url", "base_url starts with http:// or https://")

@@ -37,7 +37,10 @@ class ScorerSpec(Content, frozen=True):
 
 
 class Suite(Content, frozen=True):
-    """`split` limits it to that part of the dataset; `derived` are metrics made of the scorers' and of those before."""
+    """`split` limits it to that part of the dataset; `derived` are metrics made of the scorers' and of those before.
+
+    `batch`: its runs may wait, up to a day, so that endpoints with a Batch API answer for less.
+    """
 
     dataset: str
     scorers: Annotated[list[ScorerSpec], msgspec.Meta(min_length=1)]
@@ -48,6 +51,7 @@ class Suite(Content, frozen=True):
     tags: list[Tag] = []
     split: str = ""
     derived: list[DerivedSpec] = []
+    batch: bool = False
 
 
 ASKING = ("rubric", "endpoint", "endpoints", "embeddings", "self_judge")

@@ -142,6 +142,7 @@ async def test_counters_tell_calls_and_the_most_in_flight() -> None:
             "most_in_flight": 12,
             "faults": {},
             "by_model": {"dev-echo": 12},
+            "batches": 0,
         }
         assert (await stats(url, reset=True))["calls"] == 0
 

@@ -5,8 +5,8 @@ from alembic import op
 
 from app.kit.db import UTCDateTime, json_type, nullable_json
 
-revision = "0016"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 
 NAME = sa.String(120).with_variant(sa.String(120, collation="C"), "postgresql")
 
