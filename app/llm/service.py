@@ -12,6 +12,7 @@ import msgspec
 from app.llm.addresses import AddressRule
 from app.llm.errors import EndpointError, ModelFaultError
 from app.llm.limits import LocalRate, Rate, Slots
+from app.llm.refusals import Refusals
 from app.llm.retries import RetryPolicy
 from app.llm.schemas import ChatRequest, Delta, Embedded, EndpointSpec, Reply, Usage
 from app.llm.tokens import Tokens
@@ -37,6 +38,7 @@ class _Pool:
         self.slots = Slots(spec.limits.max_concurrency)
         self.requests: Rate | None = LocalRate(spec.limits.rpm) if spec.limits.rpm else None
         self.tokens: Rate | None = LocalRate(spec.limits.tpm) if spec.limits.tpm else None
+        self.refusals = Refusals()
         self.users = 0
 
 
@@ -133,6 +135,7 @@ class LLM:
             attempt += 1
             await _wait_for_rate(pool, reserved)
             await pool.slots.acquire()
+            pool.refusals.begun()
             self.calls += 1
             self.in_flight += 1
             started = monotonic()
@@ -141,7 +144,7 @@ class LLM:
             except EndpointError as error:
                 self._release(pool)
                 pause = self._retries.pause_s(error, attempt, monotonic() - began)
-                if error.kind == "rate_limit" and error.retryable:
+                if error.kind == "rate_limit" and error.retryable and pool.refusals.refused():
                     pool.slots.refused(started, _rest_s(error, pause))
                 if pause is None:
                     raise _after(error, attempt, monotonic() - began) from error
