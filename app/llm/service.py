@@ -12,6 +12,7 @@ import msgspec
 from app.llm.addresses import AddressRule
 from app.llm.errors import EndpointError, ModelFaultError
 from app.llm.limits import Limiter, LocalLimits, Turns
+from app.llm.refusals import Refusals
 from app.llm.retries import RetryPolicy
 from app.llm.schemas import ChatRequest, Delta, Embedded, EndpointSpec, Reply, Usage
 from app.llm.tokens import Tokens
@@ -36,6 +37,7 @@ class _Pool:
         self.client = client
         self.turns = turns
         self.counts_tokens = counts_tokens
+        self.refusals = Refusals()
         self.users = 0
 
     async def close(self) -> None:
@@ -172,6 +174,7 @@ class LLM:
         while True:
             attempt += 1
             await pool.turns.acquire(float(reserved))
+            pool.refusals.begun()
             self.calls += 1
             self.in_flight += 1
             started = monotonic()
@@ -179,7 +182,7 @@ class LLM:
                 result = await send()
             except EndpointError as error:
                 pause = self._retries.pause_s(error, attempt, monotonic() - began)
-                if error.kind == "rate_limit" and error.retryable:
+                if error.kind == "rate_limit" and error.retryable and pool.refusals.refused():
                     pool.turns.refused(started, _rest_s(error, pause))
                 self._release(pool)
                 if pause is None:

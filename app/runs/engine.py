@@ -324,6 +324,7 @@ class Engine:
 
     async def _cells(self, run: ActiveRun, cells: Sequence[Cell]) -> None:
         """Brings those that have not ended to their ends."""
+        await self._writer.caught_up()
         async with self._sessions() as session:
             open_ = await store.open_cells(session, run.project_id, run.id, cells)
         open_ = {cell: key for cell, key in open_.items() if cell not in run.pending}

@@ -21,6 +21,8 @@ logger = logging.getLogger("promptward")
 FLUSH_CELLS = 20
 FLUSH_S = 0.2
 MOST_CELLS = 500
+MOST_WAITING = 2_000
+"""Once so many ends wait to be stored no further chunk begins: answers that need no call come faster than they are stored."""
 PATIENCE_S = 60.0
 """How long results that cannot be stored are tried again, while the database is away or its disk full."""
 
@@ -54,6 +56,8 @@ class Writer:
         self._idle, self._abandon = idle, abandon
         self._given: asyncio.Queue[Put | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._write(), name="runs-writer")
@@ -68,6 +72,12 @@ class Writer:
         if ended.status != PENDING:
             run.unended.discard(ended.cell)
         self._given.put_nowait((run, ended))
+        if self._given.qsize() > MOST_WAITING:
+            self._caught_up.clear()
+
+    async def caught_up(self) -> None:
+        """Waits while too much waits to be stored."""
+        await self._caught_up.wait()
 
     async def drained(self, run: ActiveRun) -> None:
         """Waits until everything that the run has given is stored, or cannot be."""
@@ -79,6 +89,8 @@ class Writer:
         closing = False
         while not closing:
             batch, closing = await self._batch()
+            if self._given.qsize() <= MOST_WAITING:
+                self._caught_up.set()
             by_run: dict[int, tuple[ActiveRun, list[Ended | _Mark]]] = {}
             for run, given in batch:
                 by_run.setdefault(id(run), (run, []))[1].append(given)

@@ -20,7 +20,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.benchmarks.run_engine import Service, serving
+from tests.benchmarks.processes import Service, serving
 
 WRITERS = 8
 CONTENT = {"messages": [{"role": "user", "content": "hello"}]}

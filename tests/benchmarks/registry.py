@@ -23,7 +23,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.benchmarks.run_engine import Limit, Service, serving
+from tests.benchmarks.processes import Limit, Service, serving
 from tests.benchmarks.serving import CONNECTIONS, FETCHES, Client, Load, _median, _of, closed
 
 ITEMS, CHANGED = 100_000, 10

@@ -26,7 +26,7 @@ import numpy as np
 from app.feedback.schemas import Tally
 from app.gates.rollout.judge import judge_rollout
 from app.registry.kinds.gate_policy import GatePolicy
-from tests.benchmarks.run_engine import Limit, Service, endpoint, serving
+from tests.benchmarks.processes import Limit, Service, endpoint, serving
 from tests.benchmarks.serving import Client
 
 BASE, SHARE, MARGIN, EVERY, VOTES, DROP = 0.80, 0.20, 0.05, 50, 10_000, 0.10

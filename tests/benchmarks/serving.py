@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from tests.benchmarks.run_engine import Limit, Service, endpoint, serving
+from tests.benchmarks.processes import Limit, Service, endpoint, serving
 
 CONNECTIONS, FETCHES = 16, 4_000
 RATE, SECONDS, UPSTREAM_MS = 100, 10, 50

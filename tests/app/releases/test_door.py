@@ -7,7 +7,7 @@ import pytest
 
 from tests.app.releases.conftest import CASES, POLICY, Door, Keys
 from tests.app.runs.endpoint import endpoint
-from tests.benchmarks.run_engine import free_port
+from tests.benchmarks.processes import free_port
 from tests.conftest import on_both
 
 

@@ -6,7 +6,7 @@ import httpx2
 
 from app.devmodel import running_devmodel
 from tests.app.runs.conftest import ASK, Model, Project, cells, small
-from tests.benchmarks.run_engine import free_port
+from tests.benchmarks.processes import free_port
 
 BROKEN = {
     "dev-echo?fail=500": ("server", "answered 500"),
