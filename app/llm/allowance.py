@@ -10,11 +10,13 @@ KEPT_S = 0.3
 
 
 class _Batch:
-    """`amount` from `start` (monotonic) on, one per interval; `end` is when all is used up, by the database's clock."""
+    """`amount` from `start` (monotonic) on, one per interval; `end` is when all is used up, by the database's clock. What may
+    be used at once begins before it was `given`."""
 
-    __slots__ = ("amount", "end", "start")
+    __slots__ = ("amount", "end", "given", "start")
 
     def __init__(self, start: float, amount: float, end: float) -> None:
+        self.given = monotonic()
         self.start = start
         self.amount = amount
         self.end = end
@@ -86,7 +88,7 @@ class Allowance:
 
     def _forget_old(self) -> None:
         old = monotonic() - KEPT_S
-        while self._batches and self._batches[0].start < old:
+        while self._batches and max(self._batches[0].start, self._batches[0].given) < old:
             batch = self._batches[0]
             lost = min(batch.amount, float(ceil((old - batch.start) / self._interval)))
             batch.amount -= lost

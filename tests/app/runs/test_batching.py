@@ -118,18 +118,18 @@ async def test_an_endpoint_without_a_batch_api_is_called_one_by_one(sqlite_proje
         assert "take `batch` out of it" in run["warnings"][0]
 
 
-async def test_a_cancelled_run_cancels_its_batch(sqlite_project: Project) -> None:
+async def test_a_cancelled_run_cancels_its_batch(project: Project) -> None:
     async with running_devmodel(batch_polls=1000) as url:
         model = Batching(url)
-        await small(sqlite_project, model, **BATCH)
-        run_id = await sqlite_project.begin(suite="small", candidates=ASK, batch=True)
+        await small(project, model, **BATCH)
+        run_id = await project.begin(suite="small", candidates=ASK, batch=True)
         with anyio.fail_after(10):
             while await model.batches() == 0:  # noqa: ASYNC110 - the model offers no event to wait for
                 await anyio.sleep(0.05)
-            await sqlite_project.act(run_id, "cancel")
+            await project.act(run_id, "cancel")
             while [b["status"] for b in await model.listed()] != ["cancelled"]:  # noqa: ASYNC110 - as above
                 await anyio.sleep(0.05)
-        run = await sqlite_project.rest(run_id)
+        run = await project.rest(run_id)
         assert (run["status"], cells(run)) == ("cancelled", {"cancelled": 5})
 
 
@@ -155,12 +155,12 @@ async def test_a_service_that_starts_again_goes_on_with_the_batch_that_it_had_su
         assert (await model.calls(), await model.batches()) == (0, 1)
 
 
-async def test_a_budget_holds_for_batches_at_their_price(sqlite_project: Project) -> None:
+async def test_a_budget_holds_for_batches_at_their_price(project: Project) -> None:
     async with running_devmodel() as url:
         model = Batching(url)
-        await small(sqlite_project, model, **BATCH)
-        whole = (await sqlite_project.run(suite="small", candidates=ASK, max_cases=1, batch=True))["estimated_cost_usd"]
-        run = await sqlite_project.run(suite="small", candidates=ASK, fresh=True, batch=True, budget_usd=whole * 2.5)
+        await small(project, model, **BATCH)
+        whole = (await project.run(suite="small", candidates=ASK, max_cases=1, batch=True))["estimated_cost_usd"]
+        run = await project.run(suite="small", candidates=ASK, fresh=True, batch=True, budget_usd=whole * 2.5)
         assert await model.calls() == 0
         assert run["cost_usd"] <= whole * 2.5
         assert (
