@@ -72,7 +72,10 @@ from app.releases.service import Releases
 from app.retrieval.schemas import CountErased, LoadItems
 from app.retrieval.service import Retrieval
 from app.runs import controller as runs
+from app.runs import load_controller
+from app.runs.load import Watch
 from app.runs.processes import Processes
+from app.runs.queue import InProcessQueue, Queue
 from app.runs.service import Runs
 from app.runs.shared_queue import SharedQueue, install
 from app.settings import Settings
@@ -206,6 +209,7 @@ ROUTERS = (
     transfer.router,
     generation.router,
     runs.router,
+    load_controller.router,
     gates.router,
     calibration.router,
     monitoring.router,
@@ -273,11 +277,13 @@ async def _open_runs(state: State, stack: AsyncExitStack) -> None:
     stack.push_async_callback(state.retrieval.close)
     state.generation = Generation(state.llm, state.retrieval)
     set_counter(state.llm.tokens.count)
-    queue = SharedQueue(settings.database_url, eager=state.part.kind == "worker") if shared else None
+    eager = state.part.kind == "worker"
+    queue: Queue = SharedQueue(settings.database_url, eager=eager) if shared else InProcessQueue()
     state.runs = Runs(
         state.sessions, state.llm, state.generation, state.clock, state.own, queue, processes, works=state.part.works
     )
-    state.queue, state.processes = queue, processes
+    state.watch = Watch(state.sessions, queue, processes, state.llm, state.clock)
+    state.processes = processes
     stack.push_async_callback(state.runs.close)
     await state.runs.start()
 
@@ -302,6 +308,11 @@ def _sqlite_folder(url: str) -> None:
     path = url.partition("///")[2]
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _sqlite_file(settings: Settings) -> Path | None:
+    path = settings.database_url.partition("///")[2] if settings.database_url.startswith("sqlite") else ""
+    return Path(path).absolute() if path and path != ":memory:" else None
 
 
 class Embedded(NamedTuple):
@@ -349,7 +360,7 @@ async def started(settings: Settings, **options: Any) -> AsyncIterator[KeepEncod
 @asynccontextmanager
 async def embedded(settings: Settings) -> AsyncIterator[Embedded]:
     """The service inside this process, for commands that find none running. Holds the home as long as it lives."""
-    with home.locked(settings.home):
+    with home.locked(settings.home, _sqlite_file(settings)):
         # A command ends with its own work: what is due waits for a service that stays.
         async with started(settings, own=_own_scorers(settings), part=SERVICE._replace(keeps_time=False)) as app:
             yield Embedded(app, app.litestar.state.local_token)
@@ -369,7 +380,7 @@ async def serve(
     import uvicorn
 
     configure_logs(settings.log_format)
-    with home.locked(settings.home), listening_socket(settings.host, settings.port) as listener:
+    with home.locked(settings.home, _sqlite_file(settings)), listening_socket(settings.host, settings.port) as listener:
         app = create_app(settings, on_first_key=on_first_key, part=Part("service", works))
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=30, server_header=False
@@ -432,7 +443,7 @@ async def upgrade_database(settings: Settings) -> bool:
     """
     async with AsyncExitStack() as stack:
         if settings.database_url.startswith("sqlite"):
-            stack.enter_context(home.locked(settings.home))
+            stack.enter_context(home.locked(settings.home, _sqlite_file(settings)))
             _sqlite_folder(settings.database_url)
         engine = make_engine(settings.database_url)
         stack.push_async_callback(engine.dispose)

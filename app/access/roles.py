@@ -14,12 +14,15 @@ READ = frozenset(
         "serving:read",
         "feedback:read",
         "audit:read",
+        "metrics:read",
     }
 )
 CI = READ | {"registry:draft", "runs:write", "gates:evaluate"}
 SERVER = frozenset({"serving:read", "serving:call", "inferences:write", "feedback:write", "feedback:by_id"})
 PROPOSER = CI | {"registry:write", "releases:propose"}
-ENGINEER = PROPOSER | SERVER | {"registry:manage", "labels:write", "releases:operate", "schedules:write"}
+ENGINEER = (
+    PROPOSER | SERVER | {"registry:manage", "labels:write", "releases:operate", "schedules:write", "workers:read"}
+)
 APPROVER = READ | {"releases:approve", "releases:operate"}
 ADMIN = ENGINEER | APPROVER | {"keys:manage", "projects:manage", "environments:write", "feedback:erase", "data:erase"}
 

@@ -47,6 +47,7 @@ COMMANDS = {
     "projects": "app.cli.projects:projects",
     "serve": "app.cli.serve:serve",
     "worker": "app.cli.worker:worker",
+    "workers": "app.cli.workers:workers",
     "devmodel": "app.cli.devmodel:devmodel",
     "db": "app.cli.db:db",
     "settings": "app.cli.settings:settings",

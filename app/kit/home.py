@@ -62,17 +62,26 @@ def kept_secret(home: Path, given: str | None) -> bytes | None:
 
 
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
-    """Holds the home; `ConflictError` when another process has it."""
-    home.mkdir(parents=True, exist_ok=True)
-    handle = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def locked(home: Path, database: Path | None = None) -> Iterator[None]:
+    """Holds the home, and a database file that lies elsewhere; `ConflictError` when another process has one of them."""
+    with _held(home / LOCK_FILE, f"is using {home}; stop it, or set PROMPTWARD_HOME to another folder"):
+        if database is None or database.parent == home:
+            yield
+            return
+        told = f"is using {database}; stop it, or set PROMPTWARD_DATABASE_URL to another file or to PostgreSQL"
+        with _held(database.with_name(f"{database.name}.lock"), told):
+            yield
+
+
+@contextmanager
+def _held(path: Path, told: str) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConflictError(
-                f"another Promptward process is using {home}; stop it, or set PROMPTWARD_HOME to another folder"
-            ) from error
+            raise ConflictError(f"another Promptward process {told}") from error
         yield
     finally:
         os.close(handle)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -48,6 +48,10 @@ class Queue(Protocol):
         """The runs that have jobs, waiting or at work."""
         ...
 
+    async def depth(self) -> Counter[tuple[str, str]]:
+        """Jobs by priority (`0` to `2`, or `finish`) and state (`queued`, `picked`)."""
+        ...
+
     async def close(self) -> None:
         """Begins nothing more, and returns when what runs has ended."""
         ...
@@ -63,6 +67,15 @@ def entry_point(lane: str, priority: int) -> str:
     if lane == FINISH:
         return FINISH
     return f"cells-{priority}-{int(hashlib.sha256(lane.encode()).hexdigest()[:8], 16) % LANES}"
+
+
+def depth_of(sizes: Iterable[Any]) -> Counter[tuple[str, str]]:
+    """PgQueuer's counts by entry point, priority and state, added up."""
+    found: Counter[tuple[str, str]] = Counter()
+    for size in sizes:
+        parts = str(size.entrypoint).split("-")
+        found[parts[1] if len(parts) > 1 else parts[0], str(size.status)] += size.count
+    return found
 
 
 class InProcessQueue:
@@ -103,6 +116,9 @@ class InProcessQueue:
 
     async def known(self) -> set[str]:
         return {*self._ids, *self._at_work}
+
+    async def depth(self) -> Counter[tuple[str, str]]:
+        return Counter() if self._runner is None else depth_of(await self._queries.queue_size())
 
     async def close(self) -> None:
         self._closed = True

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import make_url
 
-from app.runs.queue import Job, Work, entry_point, entry_points
+from app.runs.queue import Job, Work, depth_of, entry_point, entry_points
 
 logger = logging.getLogger("promptward")
 
@@ -98,12 +98,7 @@ class SharedQueue:
         return {row["run"] for row in rows}
 
     async def depth(self) -> Counter[tuple[str, str]]:
-        """Jobs by priority (`0` to `2`, or `finish`) and state (`queued`, `picked`)."""
-        found: Counter[tuple[str, str]] = Counter()
-        for row in await _queries(await self._driver()).queue_size():
-            parts = str(row.entrypoint).split("-")
-            found[parts[1] if len(parts) > 1 else parts[0], str(row.status)] += row.count
-        return found
+        return depth_of(await _queries(await self._driver()).queue_size())
 
     async def close(self) -> None:
         self._shutdown.set()

@@ -89,6 +89,12 @@ class _Client(Group[Mode]):
         return result
 
     @operation
+    async def workers(self) -> dict[str, Any]:
+        """The processes that share the service's database, and the work that waits."""
+        found: dict[str, Any] = await self._core.json("GET", "/api/v1/workers")
+        return found
+
+    @operation
     async def import_(
         self,
         format: str,  # noqa: A002

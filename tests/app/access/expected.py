@@ -82,6 +82,8 @@ OTHERS = {
     "extend_run": RUNNERS,
     "clone_run": RUNNERS,
     "list_runs": READERS,
+    "metrics": READERS,
+    "list_workers": ENGINEERS,
     "list_run_cases": READERS,
     "sum_up_run": READERS,
     "get_run": READERS,
