@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import hypothesis
 import pytest
 
 from app import main
@@ -18,9 +19,12 @@ from app.kit.db import make_engine
 from app.migrations import runner
 from app.runs.shared_queue import install
 from app.settings import Settings
-from tests.dialects import share_compiled
+from tests.dialects import use_quick_dialects
 
-share_compiled()
+use_quick_dialects()
+# A look at the clock, not at the strategy: it fails on a machine that is busy with something else.
+hypothesis.settings.register_profile("busy", suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"

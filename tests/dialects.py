@@ -6,6 +6,7 @@ of a kind keep it together. The tests' databases of a kind come from one server 
 
 from typing import Any
 
+from sqlalchemy import Connection, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
@@ -31,14 +32,30 @@ class _Alike:
 
 
 class SQLite(_Alike, SQLiteDialect_aiosqlite):
+    """Forgets durability, as the tests' PostgreSQL does: no file outlives its test."""
+
     supports_statement_cache = True
+
+    @classmethod
+    def engine_created(cls, engine: Engine) -> None:
+        super().engine_created(engine)
+        event.listen(engine, "engine_connect", _forget_durability)
 
 
 class PostgreSQL(_Alike, PGDialect_asyncpg):
     supports_statement_cache = True
 
 
-def share_compiled() -> None:
+def _forget_durability(connection: Connection) -> None:
+    # Not on "connect": what the product sets there comes later.
+    if not connection.info.get("not durable"):
+        connection.info["not durable"] = True
+        cursor = connection.connection.cursor()
+        cursor.execute("PRAGMA synchronous=OFF")
+        cursor.close()
+
+
+def use_quick_dialects() -> None:
     """For all engines that this process makes from now on."""
     registry.register("sqlite.aiosqlite", __name__, SQLite.__name__)
     registry.register("postgresql.asyncpg", __name__, PostgreSQL.__name__)

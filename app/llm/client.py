@@ -16,6 +16,7 @@ import openai
 from app.llm import wire
 from app.llm.addresses import AddressError, AddressRule
 from app.llm.errors import EndpointError, EndpointErrorKind, ModelFaultError
+from app.llm.http import HTTP
 from app.llm.retries import retry_after
 from app.llm.schemas import Delta, Embedded, EndpointSpec, Reply
 from app.llm.transport import MAX_BODY, AnswerTooLargeError, Transport
@@ -44,22 +45,26 @@ class Client:
             most=spec.limits.max_concurrency,
             tls=address.scheme == "https",
         )
-        http = httpx2.AsyncClient(transport=transport, follow_redirects=False, trust_env=False, timeout=None)
         authorization = {"Authorization": f"Bearer {key or NO_KEY}"}
+        # Whole addresses: the official client would put a part to its base_url anew for every call.
+        base = base_url.rstrip("/")
+        self._completions, self._embeddings = base + PATH, base + EMBEDDINGS_PATH
         self._client = openai.AsyncOpenAI(
             api_key=key or NO_KEY,
             admin_api_key="",
             base_url=base_url,
             default_headers=authorization,
             max_retries=0,
-            http_client=http,
+            http_client=HTTP(transport),
         )
 
     async def complete(self, body: bytes) -> Reply:
         """One attempt. Raises `EndpointError` and `ModelFaultError`."""
         started = perf_counter()
         try:
-            response = await self._client.post(PATH, cast_to=httpx2.Response, content=body, options={"headers": _JSON})
+            response = await self._client.post(
+                self._completions, cast_to=httpx2.Response, content=body, options={"headers": _JSON}
+            )
         except openai.APIError as error:
             self._fail(error)
         latency_ms = (perf_counter() - started) * 1000.0
@@ -77,7 +82,7 @@ class Client:
         done = False
         try:
             stream = await self._client.post(
-                PATH,
+                self._completions,
                 cast_to=httpx2.Response,
                 content=body,
                 options={"headers": _EVENTS},
@@ -120,7 +125,7 @@ class Client:
         """One attempt. Raises `EndpointError`."""
         try:
             response = await self._client.post(
-                EMBEDDINGS_PATH, cast_to=httpx2.Response, content=body, options={"headers": _JSON}
+                self._embeddings, cast_to=httpx2.Response, content=body, options={"headers": _JSON}
             )
         except openai.APIError as error:
             self._fail(error)

@@ -4,7 +4,7 @@ needs for what it may, and the calls themselves cost the database nothing."""
 import asyncio
 import logging
 import random
-from math import inf
+from math import ceil, inf
 from time import monotonic
 
 from app.kit.db import Sessions
@@ -22,6 +22,7 @@ SOONEST_S = 0.02
 LINGER_S = 1.0
 MOST_PATIENCE_S = 2.0
 TIMEOUT_S = 5.0
+_MORE = 1.5  # calls may begin faster than since the last exchange; what is not used goes back with the next
 
 
 class SharedLimits:
@@ -231,7 +232,8 @@ class SharedTurns(Turns):
             return 0.0, None
         settled, interval, waiting = rate.settled, 60.0 / rate.per_minute, len(self._waiting)
         free = min(waiting, max(0, mine - self.in_use))
-        need = rate.taken + free * (1.0 if rate.whole else self._waiting_tokens / max(1, waiting))
+        expected = ceil(_MORE * rate.taken) if rate.whole else rate.taken
+        need = expected + free * (1.0 if rate.whole else self._waiting_tokens / max(1, waiting))
         arrival = state.requests_arrival if rate.whole else state.tokens_arrival
         arrival += settled * interval - rate.give_back(need, now) * interval
         held, first = rate.held(), float(free > 0)

@@ -22,7 +22,7 @@ MAX_FILE = 256 * 1024 * 1024
 FILE_CONTENT = "/content"
 STREAM_TIMEOUTS = 10
 """A stream may be silent for one timeout, and last this many."""
-_SENT = frozenset({"authorization", "content-type", "accept", "user-agent"})
+SENT = frozenset({"authorization", "content-type", "accept", "user-agent"})
 _NOT_KEPT = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"connection", b"set-cookie"})
 
 
@@ -65,7 +65,7 @@ class Transport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._session is None:
             self._session = self._open()
-        headers = [(name, value) for name, value in request.headers.items() if name in _SENT]
+        headers = [(name, value) for name, value in request.headers.items() if name in SENT]
         await request.aread()  # a form is a stream until then
         streamed = request.headers.get("accept") == "text/event-stream"
         try:
@@ -73,7 +73,7 @@ class Transport(httpx2.AsyncBaseTransport):
                 request.method,
                 str(request.url),
                 headers=headers,
-                data=request.content,
+                data=request.read(),
                 allow_redirects=False,
                 timeout=self._streamed if streamed else self._whole,
             )

@@ -7,32 +7,27 @@ answers are stored, their cells go to the queue, where they are known.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from app.datasets.schemas import Entry, Item
-from app.datasets.service import Datasets
-from app.generation.batching import discounted
 from app.generation.bundles import endpoint_spec
-from app.generation.schemas import CaseInput
 from app.generation.service import Generation
 from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
 from app.kit.errors import DomainError
 from app.kit.ids import new_id
-from app.llm.batches import BatchAPI, Line, Remote, line_of
+from app.llm.batches import BatchAPI, Line, Remote
 from app.llm.errors import EndpointError
 from app.registry.service import Registry
 from app.runs import batching_budget, store
 from app.runs.active import ActiveRun
 from app.runs.batching_rows import LIVE, TRIED, Asked, alone, by_key, change, decoded, encoded, grouped, live, of_run
 from app.runs.batching_tables import RunBatchRow
-from app.runs.planner import reservation
+from app.runs.batching_texts import Question, Texts
 from app.runs.schemas import RESTING
 from app.runs.spec import Cell, Spec
-from app.runs.store import PENDING, Attempt, Ended
+from app.runs.store import Attempt
 
 logger = logging.getLogger("promptward")
 
@@ -46,14 +41,6 @@ ELSEWHERE_S = 5.0
 """How often a process looks whether the one that looks after all batches is gone."""
 GIVE_UP_S = 48 * 3600.0
 """A batch that has not ended by then never will: OpenAI's end within a day."""
-
-
-class Question(NamedTuple):
-    """One line of a batch, and what answering it may cost at most. No line: it cannot be rendered."""
-
-    key: str
-    line: bytes
-    nano: int
 
 
 class Host(Protocol):
@@ -79,7 +66,7 @@ class Batches:
         self, sessions: Sessions, generation: Generation, clock: Clock, host: Host, poll_s: float = POLL_S
     ) -> None:
         self._sessions, self._generation, self._clock, self._host = sessions, generation, clock, host
-        self._poll_s = poll_s
+        self._poll_s, self._texts = poll_s, Texts(sessions, generation)
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -178,7 +165,7 @@ class Batches:
                 if row.attempts >= MOST_ATTEMPTS:
                     await self._refuse(run, row, row.error or "")
                     return
-                questions = await self._questions(run, decoded(row.cells))
+                questions = await self._texts.questions(run, decoded(row.cells))
                 if row.status == "open" and not (questions := await self._reserved(run, row, questions)):
                     return
                 lines = [question.line for question in questions if question.line]
@@ -249,32 +236,7 @@ class Batches:
         """Stores what was answered, in one transaction with the batch's end. What was not is called one by one; what the
         endpoint refuses for good has ended."""
         cells = by_key(await self._open(run, row))
-        items = await self._items(run, [several[0] for several in cells.values()])
-        answered: list[Ended] = []
-        lost: list[Ended] = []
-        unanswered = 0
-        for number, (key, several) in enumerate(cells.items()):
-            if number % 50 == 0:
-                await asyncio.sleep(0)
-            if (line := lines.get(key)) is None:
-                unanswered += 1
-                continue
-            item = items[several[0].case_no]
-            bundle = discounted(run.bundles[several[0].variant_no])
-            try:
-                answer = await self._generation.received(bundle, _case(item), partial(api.read, line))
-            except EndpointError as error:
-                if error.retryable:
-                    unanswered += 1
-                else:
-                    lost += [
-                        Ended(cell, key, "errored", None, False, {}, error_kind=error.kind, error=error.detail)
-                        for cell in several
-                    ]
-            except DomainError:  # whoever calls it meets the same error, and tells of it
-                unanswered += 1
-            else:
-                answered.append(Ended(several[0], key, PENDING, answer, True, {}, item=item))
+        answered, lost, unanswered = await self._texts.read(run, cells, api, lines)
         note = None
         if unanswered or remote.status != "completed":
             note = f"the batch {remote.id} has {remote.status}" + (f": {remote.said}" if remote.said else "")
@@ -342,30 +304,6 @@ class Batches:
         else:
             await self._keep(row, attempts=row.attempts + 1, checked_at=self._clock(), error=error)
 
-    async def _questions(self, run: ActiveRun, asked: Sequence[Asked]) -> list[Question]:
-        """One question per key."""
-        cells = {key: several[0] for key, several in by_key(asked).items()}
-        items = await self._items(run, list(cells.values()))
-        questions: list[Question] = []
-        for number, (key, cell) in enumerate(cells.items()):
-            if number % 50 == 0:
-                await asyncio.sleep(0)
-            bundle, case = discounted(run.bundles[cell.variant_no]), _case(items[cell.case_no])
-            try:
-                request = await self._generation.request(bundle, case)
-            except DomainError:  # called one by one, it is told of
-                questions.append(Question(key, b"", 0))
-            else:
-                questions.append(Question(key, line_of(bundle.spec, key, request), reservation(bundle, case)))
-        return questions
-
-    async def _items(self, run: ActiveRun, cells: Iterable[Cell]) -> dict[int, Item]:
-        numbers = sorted({cell.case_no for cell in cells})
-        entries = [Entry(run.cases[n].id, run.cases[n].digest, run.cases[n].tags) for n in numbers]
-        async with self._sessions() as session:
-            found = await Datasets(session, run.project_id).some(entries)
-        return dict(zip(numbers, found, strict=True))
-
     def _api(self, run: ActiveRun, row: RunBatchRow) -> BatchAPI:
         bundle = next(b for b in run.bundles if b.endpoint_digest == row.endpoint_digest)
         return BatchAPI(self._generation.llm, bundle.spec)
@@ -386,7 +324,3 @@ class Batches:
         async with self._sessions.begin() as session:
             await writing(session)
             await change(session, row, **values)
-
-
-def _case(item: Item) -> CaseInput:
-    return CaseInput(item.inputs, item.history, item.recorded or None)

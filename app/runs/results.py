@@ -67,6 +67,9 @@ async def chosen(session: AsyncSession, run: Loaded, filters: Filters) -> Chosen
             pointer = {"minimum": "/min", "maximum": "/max"}.get(name, "/passed")
             raise BadRequestError.at(pointer, "say of which metric: metric=…")
     tags = [] if filters.tag is None else [filters.tag]
+    for name in ("q", "error_kind"):
+        if "\x00" in (getattr(filters, name) or ""):
+            raise BadRequestError.at(f"/{name}", "no text that is stored holds the character NUL; leave it out")
     by, value = (None, "") if filters.slice is None else slice_of(filters.slice)
     if by == TAG:
         tags.append(value)

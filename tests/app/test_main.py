@@ -1,3 +1,7 @@
+import gc
+import weakref
+from pathlib import Path
+
 import httpx2
 import pytest
 from sqlalchemy import text
@@ -5,6 +9,7 @@ from sqlalchemy import text
 from app.kit.asgi import KeepEncodedSlash
 from app.kit.errors import UnavailableError
 from app.migrations import runner
+from tests.conftest import client_of, settings_for, started
 
 
 async def test_probes_need_no_key(anonymous: httpx2.AsyncClient) -> None:
@@ -78,3 +83,13 @@ async def test_whoever_finds_the_service_not_ready_is_told_when_to_come_back(
     answer = await anonymous.get("/health/ready")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:promptward:unavailable")
     assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_nothing_keeps_the_database_of_an_application_that_was_stopped(sqlite_url: str, tmp_path: Path) -> None:
+    content = {"messages": [{"role": "user", "content": "hi"}]}
+    async with started(settings_for(tmp_path, sqlite_url)) as app, client_of(app) as client:
+        engine = weakref.ref(app.litestar.state.engine)
+        assert (await client.post("/api/v1/prompts/a/versions", json={"content": content})).status_code == 201
+        assert (await client.get("/api/v1/prompts/a/versions/1")).status_code == 200
+    gc.collect()
+    assert engine() is None

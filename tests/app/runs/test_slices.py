@@ -117,6 +117,8 @@ SENSELESS: list[tuple[dict[str, Any], str]] = [
     ({"min": 0.5}, "/min"),
     ({"max": 0.5}, "/max"),
     ({"q_in": "nowhere"}, "q_in"),
+    ({"q": "a\x00b"}, "/q"),
+    ({"error_kind": "\x00"}, "/error_kind"),
     ({"cursor": "bm9uc2Vuc2U"}, "/cursor"),
 ]
 
