@@ -16,10 +16,8 @@ from app.main import Part
 from tests import served
 from tests.app.runs.conftest import Project
 from tests.app.runs.endpoint import Endpoint, endpoint
+from tests.app.runs.test_budget import CENT, PRICE, a_cent
 from tests.conftest import PostgreSQL, client_of, database, settings_for, started
-
-PRICE = {"price": {"input": 1.0, "output": 10_000.0}, "params": {"max_tokens": 1}}
-CENT = 0.01
 
 
 @pytest.fixture
@@ -116,7 +114,7 @@ async def test_a_run_that_is_cancelled_by_one_process_is_called_by_none_a_second
 async def test_two_processes_pay_once_for_an_answer_that_both_need_and_never_more_than_the_budget(
     url: str, tmp_path: Path, asked: Endpoint
 ) -> None:
-    asked.answer = lambda _body: "right"
+    asked.answer = a_cent
     async with (
         started(settings_for(tmp_path / "home", url)) as app,
         started(settings_for(tmp_path / "other", url)) as other,
@@ -124,7 +122,7 @@ async def test_two_processes_pay_once_for_an_answer_that_both_need_and_never_mor
         client_of(other) as second,
     ):
         project, same = Project(client), Project(second)
-        await project.suite(asked, 120, limits={"max_concurrency": 16}, **PRICE)
+        await project.suite(asked, 120, **PRICE)
         runs = await asyncio.gather(project.begin(), same.begin())
         done = [await project.rest(run_id) for run_id in runs]
         assert [run["status"] for run in done] == ["done", "done"]
