@@ -4,18 +4,19 @@ or by the next one."""
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from time import monotonic
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.generation.service import Generation
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions, is_passing, writing
-from app.kit.errors import DomainError
+from app.kit.errors import DomainError, NotFoundError
 from app.llm.fair import CALLER, Share
 from app.llm.service import LLM
 from app.registry.service import Registry
@@ -45,6 +46,8 @@ from evaluators.own.loading import OwnScorers
 logger = logging.getLogger("promptward")
 
 CHUNK = 100
+QUICK, QUICK_CHUNK = "quick", 1_000
+"""The lane of cells that call nothing: they wait for no endpoint, and more of them are read and written at once."""
 DRAIN_S = 20.0
 """How long a process that ends waits for calls in flight."""
 LOOK_S = 0.4
@@ -127,7 +130,8 @@ class Engine:
             loaded = await store.load(session, project_id, run_id)
             if loaded is None or loaded.row.status in RESTING:
                 return
-            pending = await store.pending_cells(session, project_id, run_id)
+            pending = dict(await store.pending_cells(session, project_id, run_id))
+            quick = await self._quick(session, project_id, loaded.spec, pending)
         row, spec = loaded.row, loaded.spec
         if row.ends_as != "done":
             await self._rest(project_id, run_id)
@@ -135,20 +139,40 @@ class Engine:
         if not pending:
             await self._queue.enqueue(FINISH, [Job(project_id, run_id, row.attempt, [])])
             return
-        order = in_calling_order((cell for cell, _ in pending), case_order(run_id, loaded.cases))
-        called = await self._batches.take(project_id, run_id, spec, dict(pending), order)
-        await self._enqueue(spec, Attempt(project_id, run_id, row.attempt), row.priority, called)
+        order = in_calling_order(pending, case_order(run_id, loaded.cases))
+        called = await self._batches.take(project_id, run_id, spec, pending, order)
+        await self._enqueue(spec, Attempt(project_id, run_id, row.attempt), row.priority, called, quick)
 
-    async def _enqueue(self, spec: Spec, place: Attempt, priority: int, cells: Sequence[Cell]) -> None:
+    async def _enqueue(
+        self, spec: Spec, place: Attempt, priority: int, cells: Sequence[Cell], quick: Set[Cell] = frozenset()
+    ) -> None:
         lanes: dict[str, list[Cell]] = {}
         for cell in cells:
-            lanes.setdefault(spec.variants[cell.variant_no].endpoint_digest, []).append(cell)
-        for name, lane in lanes.items():
+            lane = QUICK if cell in quick else spec.variants[cell.variant_no].endpoint_digest
+            lanes.setdefault(lane, []).append(cell)
+        for name, lane_cells in lanes.items():
+            size = QUICK_CHUNK if name == QUICK else CHUNK
             jobs = [
-                Job(*place, [(c.variant_no, c.case_no, c.repeat) for c in lane[i : i + CHUNK]])
-                for i in range(0, len(lane), CHUNK)
+                Job(*place, [(c.variant_no, c.case_no, c.repeat) for c in lane_cells[i : i + size]])
+                for i in range(0, len(lane_cells), size)
             ]
             await self._queue.enqueue(name, jobs, priority)
+
+    async def _quick(
+        self, session: AsyncSession, project_id: str, spec: Spec, pending: Mapping[Cell, str]
+    ) -> set[Cell]:
+        """The cells for which no endpoint is called: their answers are known, or recorded."""
+        registry = Registry(session, project_id)
+        replays: set[int] = set()
+        for number, variant in enumerate(spec.variants):
+            with contextlib.suppress(NotFoundError):  # what is missing is told where the run is performed
+                found = await registry.by_digest("endpoint", variant.endpoint_digest)
+                if found.content.provider == "replay":
+                    replays.add(number)
+        known = await store.known(
+            session, project_id, [key for cell, key in pending.items() if cell.variant_no not in replays]
+        )
+        return {cell for cell, key in pending.items() if cell.variant_no in replays or key in known}
 
     async def at_work(self, place: Attempt) -> ActiveRun | None:
         """A run as this process holds it; None when nothing is to be done for it here."""
