@@ -22,6 +22,8 @@ JOBS_PER_LANE = 16
 """Chunks of one lane at work at once, over all processes."""
 HEARTBEAT_TIMEOUT_S = 10.0
 """A job whose process has given no sign for so long is taken up by another one."""
+AGAIN_S = 0.5
+"""After how long a job that a process gave back is handed out again."""
 LOOK_S = 3.0
 """How often a process looks for such jobs when nothing else wakes it."""
 
@@ -156,7 +158,7 @@ def _manager(pool: Any, work: Work) -> Any:
     async def perform(picked: Picked) -> None:
         job = msgspec.json.decode(picked.payload or b"", type=Job)
         if not await work(job):
-            raise RetryRequested(reason="the process ends")
+            raise RetryRequested(timedelta(seconds=AGAIN_S), "the process ends, or was taken for dead")
 
     for entry in entry_points():
         manager.entrypoint(entry, concurrency_limit=JOBS_PER_LANE)(perform)
