@@ -20,6 +20,8 @@ SCHEMA = "promptward_queue"
 """PgQueuer's tables have a schema of their own, so that migrations leave them alone."""
 JOBS_PER_LANE = 16
 """Chunks of one lane at work at once, over all processes."""
+AT_A_TIME = 2
+"""Jobs that a process takes at a time: one that took all of a run would leave nothing to do for the others."""
 HEARTBEAT_TIMEOUT_S = 10.0
 """A job whose process has given no sign for so long is taken up by another one."""
 AGAIN_S = 0.5
@@ -137,7 +139,7 @@ class SharedQueue:
         await pgqueuer.run(
             manager,
             dequeue_timeout=timedelta(seconds=LOOK_S),
-            batch_size=JOBS_PER_LANE,
+            batch_size=AT_A_TIME,
             heartbeat_timeout=timedelta(seconds=HEARTBEAT_TIMEOUT_S),
             restart_on_failure=True,
             restart_delay=timedelta(seconds=1),
