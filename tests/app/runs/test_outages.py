@@ -3,11 +3,14 @@
 import asyncio
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +72,13 @@ class Outage:
         """At once, as after a crash (`pg_ctl restart -m immediate`)."""
         pid = self._server.get_pid()
         os.kill(pid, signal.SIGQUIT)
-        while Path(f"/proc/{pid}").exists():
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(1.0)
-        await asyncio.to_thread(self._server.ensure_postgres_running)
+        await asyncio.to_thread(self._start, pid)
+
+    def _start(self, ended: int) -> None:
+        while Path(f"/proc/{ended}").exists():
+            time.sleep(0.05)
+        time.sleep(1.0)
+        self._server.ensure_postgres_running()
 
 
 @pytest.fixture
@@ -138,3 +144,75 @@ async def test_a_worker_that_stood_still_finds_its_work_taken_and_asks_for_nothi
                 run = await project.rest(run_id)
         assert (run["status"], cells(run)) == ("done", {"answered": 1_500})
         assert asked.calls - 1_500 <= AT_ONCE + FLUSH
+
+
+async def test_a_full_disk_holds_a_run_up_until_there_is_room(
+    sqlite_url: str, tmp_path: Path, asked: Endpoint
+) -> None:
+    async with started(settings_for(tmp_path / "home", sqlite_url)) as app, client_of(app) as client:
+        project, full = Project(client), True
+        await project.suite(asked, 120, limits=LIMITS)
+        engine = app.litestar.state.engine.sync_engine
+
+        @event.listens_for(engine, "begin")
+        def _room(connection: Any) -> None:
+            # As if the file could not grow: SQLite itself gives "database or disk is full".
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {1 if full else 1_000_000_000}")
+
+        full = False
+        run_id = await project.begin()
+        await asked.reached(40)
+        full = True
+        await asyncio.sleep(2.0)
+        stuck = await project.get(f"/api/v1/runs/{run_id}")
+        assert stuck["status"] == "running"
+        assert 0 < stuck["cells"]["answered"] < 120
+        full = False
+        await whole(project, run_id, 120)
+    assert asked.calls == 120
+
+
+async def test_a_clock_that_is_set_back_in_the_middle_of_a_run_loses_nothing(
+    database_url: str, tmp_path: Path, asked: Endpoint
+) -> None:
+    back = timedelta()
+
+    def clock() -> datetime:
+        return datetime.now(UTC) - back
+
+    async with started(settings_for(tmp_path / "home", database_url), clock=clock) as app, client_of(app) as client:
+        project = Project(client)
+        await project.suite(asked, 120, limits=LIMITS)
+        run_id = await project.begin()
+        await asked.reached(40)
+        back = timedelta(hours=1)
+        await whole(project, run_id, 120)
+        again = await project.run()
+        assert (again["status"], cells(again)) == ("done", {"cached": 120})
+    assert asked.calls == 120
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_is_asked_of_a_run_at_whatever_time_its_counters_add_up_and_it_comes_to_rest(
+    url: str, tmp_path: Path, asked: Endpoint, seed: int
+) -> None:
+    rng = random.Random(seed)
+    async with (
+        service_and_worker(tmp_path, url) as (_, project),
+        started(settings_for(tmp_path / "third", url), part=Part("worker", works=True)),
+    ):
+        await project.suite(asked, 150, limits={"max_concurrency": 16})
+        run_id = await project.begin(max_cases=60)
+        for _ in range(10):
+            await asyncio.sleep(rng.uniform(0.0, 0.4))
+            what = rng.choice(("cancel", "cancel", "resume", "resume", "rescore", "extend"))
+            body = {"max_cases": rng.randrange(60, 150)} if what == "extend" else {}
+            answer = await project.client.post(f"/api/v1/runs/{run_id}/{what}", json=body)
+            assert answer.status_code in (200, 202, 409, 422), (what, answer.text)
+            counted = (await project.get(f"/api/v1/runs/{run_id}"))["cells"]
+            assert 2 * counted["planned"] >= sum(counted.values())
+        resting = await project.rest(run_id)
+        cells(resting)
+        if resting["status"] == "cancelled":
+            await project.act(run_id, "resume")
+        await whole(project, run_id, resting["cells"]["planned"])
