@@ -54,7 +54,9 @@ class Fleet:
         self._folder, self._port = folder, free_port()
         self._token = f"pw_{name.replace('_', '')}_{secrets.token_hex(16)}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        subprocess.run(self._command("db", "upgrade"), cwd=ROOT, env=self._environ("db"), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            self._command("db", "upgrade"), cwd=ROOT, env=self._environ("db"), check=True, stdout=subprocess.DEVNULL
+        )
 
     def _environ(self, name: str) -> dict[str, str]:
         return {

@@ -124,9 +124,9 @@ def whole(fleet: Fleet, service: Service, run_id: str, cases: int) -> Found:
     counted = dict(found["cells"])
     planned = counted.pop("planned")
     states = dict(rows(fleet.url, "SELECT status, count(*) FROM run_cell WHERE run_id = $1 GROUP BY 1", run_id))
-    answers, keys = rows(
-        fleet.url, "SELECT count(*), count(DISTINCT cell_key) FROM answer WHERE run_id = $1", run_id
-    )[0]
+    answers, keys = rows(fleet.url, "SELECT count(*), count(DISTINCT cell_key) FROM answer WHERE run_id = $1", run_id)[
+        0
+    ]
     scores = rows(fleet.url, "SELECT metric_no, count(*) FROM run_score WHERE run_id = $1 GROUP BY 1", run_id)
     claims = rows(fleet.url, "SELECT count(*) FROM answer_claim")[0][0]
     purses = rows(
@@ -211,10 +211,7 @@ def _lane(server: Any, folder: Path, lane: int, tries: int, seed: int) -> list[P
         fleet.start(name)
     with endpoint(POINT.latency_ms, "--repeats", "--spread", "0.5") as base_url:
         service = fleet.ready(2)
-        prepare(service, POINT, base_url)
-        endpoint_of = {"provider": "compatible", "base_url": base_url, "model": "bench",
-                       "limits": {"max_concurrency": POINT.concurrency}, **PRICE}  # fmt: skip
-        service.make("endpoints", POINT.name, endpoint_of)
+        prepare(service, POINT, base_url, **PRICE)
         for number in range(tries):
             stats(base_url)
             began = time.perf_counter()

@@ -46,9 +46,7 @@ async def service_and_worker(tmp_path: Path, url: str) -> AsyncIterator[tuple[Ke
         app = await stack.enter_async_context(
             started(settings_for(tmp_path / "home", url), part=Part("service", works=False))
         )
-        await stack.enter_async_context(
-            started(settings_for(tmp_path / "other", url), part=Part("worker", works=True))
-        )
+        await stack.enter_async_context(started(settings_for(tmp_path / "other", url), part=Part("worker", works=True)))
         yield app, Project(await stack.enter_async_context(client_of(app)))
 
 
@@ -146,9 +144,7 @@ async def test_a_worker_that_stood_still_finds_its_work_taken_and_asks_for_nothi
         assert asked.calls - 1_500 <= AT_ONCE + FLUSH
 
 
-async def test_a_full_disk_holds_a_run_up_until_there_is_room(
-    sqlite_url: str, tmp_path: Path, asked: Endpoint
-) -> None:
+async def test_a_full_disk_holds_a_run_up_until_there_is_room(sqlite_url: str, tmp_path: Path, asked: Endpoint) -> None:
     async with started(settings_for(tmp_path / "home", sqlite_url)) as app, client_of(app) as client:
         project, full = Project(client), True
         await project.suite(asked, 120, limits=LIMITS)
