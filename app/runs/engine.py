@@ -81,13 +81,14 @@ class Engine:
         self._active: dict[str, ActiveRun] = {}
         self._activating: dict[str, asyncio.Lock] = {}
         self._replies = Replies(sessions)
-        claims: Claims = NoClaims() if processes is None else SharedClaims(sessions, processes.id)
+        claims: Claims = NoClaims() if processes is None else SharedClaims(sessions, processes)
+        self._claims = claims
         self._writer = Writer(sessions, clock, self._replies, claims, self._idle, self._abandon)
         self._executor = Executor(sessions, generation, self._writer, claims, self._out_of_budget)
         self._batches = Batches(sessions, generation, clock, self)
         self._comparing = Comparing(sessions, self._writer, self._out_of_budget)
         self._background: set[asyncio.Task[None]] = set()
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._closing = False
 
     async def start(self) -> None:
@@ -95,18 +96,20 @@ class Engine:
         self._writer.start()
         if self._processes is not None:
             await self._processes.enter()
+            self._watching.append(asyncio.create_task(self._beat(self._processes), name="runs-beat"))
         if self._works:
             self._queue.start(self._work)
         await self._sweep()
         if self._works:
             self._batches.start()
-        self._watching = asyncio.create_task(self._watch(), name="runs-watch")
+        self._watching.append(asyncio.create_task(self._watch(), name="runs-watch"))
 
     async def close(self) -> None:
         """Takes up no further cell, waits a little for those at work, and stores what came. The rest is continued later."""
         self._closing = True
-        if self._watching is not None:
-            self._watching.cancel()
+        for watching in self._watching:
+            if watching.get_name() != "runs-beat":
+                watching.cancel()
         await self._batches.close()
         for run in self._active.values():
             run.stopping = True
@@ -121,6 +124,8 @@ class Engine:
             await run.budget.give_back()
         if self._background:
             await asyncio.wait(self._background, timeout=DRAIN_S)
+        for watching in self._watching:
+            watching.cancel()
         if self._processes is not None:
             await self._processes.leave()
 
@@ -280,7 +285,7 @@ class Engine:
             await self._end(job.project_id, job.run_id, "failed", error.detail)
             return True
         if run is None or run.stopping:
-            return not self._closing
+            return not self._closing and not (run is not None and run.lost)
         CALLER.set(Share(run.priority, run.project_id, run.id))
         task = asyncio.create_task(self._cells(run, [Cell(*c) for c in job.cells]) if job.cells else self._finish(run))
         run.tasks.add(task)
@@ -291,7 +296,7 @@ class Engine:
                 raise
         finally:
             run.tasks.discard(task)
-        return not self._closing
+        return not (self._closing or run.lost or self._claims.lapsed)
 
     async def _activated(self, job: Job) -> ActiveRun | None:
         """The run of a job as this process holds it; None when the run is at rest, or was begun anew since."""
@@ -456,15 +461,12 @@ class Engine:
 
     async def _watch(self) -> None:
         """Follows what other processes decide, and takes up what nobody works on."""
-        beaten = swept = monotonic()
+        swept = monotonic()
         while True:
             await asyncio.sleep(LOOK_S)
             try:
                 if self._processes is not None:
                     await self._follow()
-                    if monotonic() - beaten > BEAT_S:
-                        await self._processes.beat()
-                        beaten = monotonic()
                 if monotonic() - swept > SWEEP_S:
                     await self._sweep()
                     swept = monotonic()
@@ -491,10 +493,36 @@ class Engine:
             if at_work and row is not None and row.attempt == run.attempt:
                 await run.budget.give_back()
             elif not run.stopping:
-                await self._halt(run)
-                await self._writer.drained(run)
-                await run.budget.give_back()
-                self._forget(run)
+                await self._leave(run)
+
+    async def _leave(self, run: ActiveRun) -> None:
+        """Stores what came of a run, and works on it no more."""
+        await self._halt(run)
+        await self._writer.drained(run)
+        await run.budget.give_back()
+        self._forget(run)
+
+    async def _beat(self, processes: Processes) -> None:
+        """Gives signs of life. After a pause in which others could take this process for dead they may have its work: it lets
+        go of what it holds, and begins with what the queue hands out then."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            lapsed = processes.lapsed
+            if lapsed:
+                self._let_go()
+            try:
+                if await processes.beat() and not lapsed:
+                    self._let_go()
+            except Exception as error:
+                if not is_passing(error):
+                    logger.exception("giving a sign of life failed")
+
+    def _let_go(self) -> None:
+        for run in self._active.values():
+            if not run.lost:
+                logger.warning("run %s: this process gave no sign for too long; its work is begun again", run.id)
+                run.stopping = run.lost = True
+                self._later(self._leave(run), run.id)
 
     async def _sweep(self) -> None:
         """Launches unfinished runs that have no jobs: a process died between storing a run and its jobs, or this one has just
