@@ -22,13 +22,15 @@ from typing import Any
 
 import asyncpg
 
+from app.runs.queue import Job
+from app.runs.shared_queue import SharedQueue
 from tests.benchmarks.grids import Grid, asked, check, prepare
 from tests.benchmarks.processes import ROOT, cpu_s, endpoint, serving
 
 TABLES = ("run_cell", "answer", "score", "run_score")
-CONCURRENCY = 256
+CONCURRENCY, JOBS = 256, 1_000
 SIZES = """
-SELECT c.relname, s.n_live_tup, pg_table_size(c.oid), pg_indexes_size(c.oid), s.n_tup_ins, s.n_tup_upd, s.n_tup_hot_upd
+SELECT c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid), s.n_tup_upd, s.n_tup_hot_upd
 FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.relname = ANY($1::text[])
 """
 COUNTS = """
@@ -75,6 +77,7 @@ def migrate(url: str, folder: Path) -> None:
 
 
 async def measure(url: str, folder: Path, cells: int, workers: int) -> None:
+    server_pid = int((folder / "outer" / "data" / "postmaster.pid").read_text().split()[0])
     connection = await asyncpg.connect(url)
     grid = Grid("rows", cells, CONCURRENCY, 0.0)
     with ExitStack() as stack:
@@ -87,6 +90,7 @@ async def measure(url: str, folder: Path, cells: int, workers: int) -> None:
         await connection.execute("CHECKPOINT")
         await asyncio.sleep(2.0)  # statistics are told once a second
         before = await connection.fetchrow(COUNTS)
+        server = cpu_s(server_pid)
         cpu, began = sum(cpu_s(pid) for pid in pids), time.perf_counter()
         run = service.post("/api/v1/runs", asked(grid))
         found, most = await watched(url, lambda: service.rest(run["id"]))
@@ -94,18 +98,44 @@ async def measure(url: str, folder: Path, cells: int, workers: int) -> None:
         check(found, cells)
         await asyncio.sleep(2.0)
         after = await connection.fetchrow(COUNTS)
+        server = cpu_s(server_pid) - server
         sizes = await connection.fetch(SIZES, list(TABLES))
+        rows = {name: await connection.fetchval(f"SELECT count(*) FROM {name}") for name in TABLES}
     await connection.close()
-    show(sizes, [int(b) - int(a) for a, b in zip(before, after, strict=True)], cells)
+    show(sizes, rows, [int(b) - int(a) for a, b in zip(before, after, strict=True)], cells)
     print(
-        f"\n{cells:,} cells, {workers} workers: {cells / wall:,.0f} cells/s, {cpu / cells * 1000:.2f} ms of their CPU a cell"
+        f"\n{cells:,} cells, {workers} workers: {cells / wall:,.0f} cells/s; CPU a cell: {cpu / cells * 1000:.2f} ms of the "
+        f"workers, {server / cells * 1000:.2f} ms of PostgreSQL"
     )
     print(f"connections: {most} at most, of 1 service and {workers} workers")
+    print(f"jobs that do nothing, one process: {await jobs_per_s(url):,.0f} jobs/s")
 
 
-def show(sizes: Sequence[Any], counted: Sequence[int], cells: int) -> None:
+async def jobs_per_s(url: str) -> float:
+    """How fast one process gets jobs of one lane through the queue."""
+    done, all_done = 0, asyncio.Event()
+
+    async def work(_: Job) -> bool:
+        nonlocal done
+        done += 1
+        if done == JOBS:
+            all_done.set()
+        return True
+
+    queue = SharedQueue(url, eager=True)
+    await queue.enqueue("lane", [Job("project", "run", 1, [(0, n, 0)]) for n in range(JOBS)])
+    began = time.perf_counter()
+    queue.start(work)
+    await all_done.wait()
+    took = time.perf_counter() - began
+    await queue.close()
+    return JOBS / took
+
+
+def show(sizes: Sequence[Any], counts: dict[str, int], counted: Sequence[int], cells: int) -> None:
     print(f"\n{'':<12}{'rows':>9}{'heap B':>9}{'index B':>9}{'updates':>9}{'of them HOT':>13}")
-    for name, rows, heap, index, _, updated, hot in sizes:
+    for name, heap, index, updated, hot in sizes:
+        rows = counts[name]
         print(f"{name:<12}{rows:>9,}{heap / rows:>9.0f}{index / rows:>9.0f}{updated / rows:>9.2f}{hot / rows:>13.2f}")
     commits, inserted, updated, deleted, wal = counted
     print(
