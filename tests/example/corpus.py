@@ -11,8 +11,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "datasets" / "docs.jsonl"
 
-# Figures measured on one machine are no facts about the product, and other tools' files are not in its words.
-LEFT_OUT = frozenset({"benchmarks.md", "import.md", "scorers.md"})
+# Figures measured or reckoned on one machine are no facts about the product, and other tools' files are not in its words.
+LEFT_OUT = frozenset({"benchmarks.md", "import.md", "scaling.md", "scorers.md"})
 
 _FENCE = re.compile(r"^```.*?^```$\n?", re.MULTILINE | re.DOTALL)
 _BLANK_LINES = re.compile(r"\n{3,}")
