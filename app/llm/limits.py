@@ -53,6 +53,11 @@ class Turns:
         self._waiting: FairQueue[_Waiting] = FairQueue()
         self._paused_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._held = False
+
+    def hold(self) -> None:
+        """From now on it is nobody's turn."""
+        self._held = True
 
     def capacity(self) -> int:
         """Calls in flight at most, now."""
@@ -60,7 +65,7 @@ class Turns:
 
     async def acquire(self, tokens: float = 0.0) -> None:
         """Waits for the turn of the caller (`CALLER`) with a call that may use `tokens`."""
-        if not self._waiting and self.in_use < self.capacity() and self._wait_s(tokens) == 0.0:
+        if not (self._held or self._waiting) and self.in_use < self.capacity() and self._wait_s(tokens) == 0.0:
             self._start(tokens)
             return
         share = CALLER.get()
@@ -119,7 +124,7 @@ class Turns:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._waiting and self.in_use < self.capacity():
+        while not self._held and self._waiting and self.in_use < self.capacity():
             tokens = self._waiting.peek().tokens
             wait = self._wait_s(tokens)
             if wait > 0.0:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_KEY = "OPENAI_API_KEY"
 MAX_POOLS = 64
+DRAIN_LOOK_S = 0.02
 MOST_REST_S = 1.0
 _BYTES_PER_TOKEN = 4
 _DEFAULT_ANSWER_TOKENS = 256
@@ -69,6 +70,7 @@ class LLM:
         self.tokens = Tokens(environ)
         self.calls = 0
         self.in_flight = 0
+        self._draining = False
 
     async def call(self, spec: EndpointSpec, request: ChatRequest) -> Reply:
         """One answer. Raises `EndpointError` when the endpoint gives none, `ModelFaultError` when the model will not."""
@@ -163,6 +165,15 @@ class LLM:
         finally:
             pool.users -= 1
 
+    async def drain(self, seconds: float) -> None:
+        """No further call begins; returns when those in flight have ended, or after so many seconds."""
+        self._draining = True
+        for pool in self._pools.values():
+            pool.turns.hold()
+        deadline = monotonic() + seconds
+        while self.in_flight and monotonic() < deadline:  # noqa: ASYNC110 - only at the end of a process
+            await asyncio.sleep(DRAIN_LOOK_S)
+
     async def close(self) -> None:
         pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
@@ -215,6 +226,8 @@ class LLM:
             if pool is None:
                 made = client.Client(spec, base_url, key, self._rule)
                 turns = self._limits.turns(spec)
+                if self._draining:
+                    turns.hold()
                 pool = self._pools[spec.digest] = _Pool(made, turns, spec.limits.tpm is not None)
         pool.users += 1
         return pool

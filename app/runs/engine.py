@@ -50,6 +50,8 @@ QUICK, QUICK_CHUNK = "quick", 1_000
 """The lane of cells that call nothing: they wait for no endpoint, and more of them are read and written at once."""
 DRAIN_S = 20.0
 """How long a process that ends waits for calls in flight."""
+SETTLE_S = 0.2
+"""How long what was answered meanwhile has to be handed to the writer."""
 LOOK_S = 0.4
 """How often a process looks whether runs that it works on were stopped elsewhere."""
 SWEEP_S = 5.0
@@ -114,9 +116,10 @@ class Engine:
         for run in self._active.values():
             run.stopping = True
         closing = asyncio.create_task(self._queue.close())
+        await self._llm.drain(DRAIN_S)
         if tasks := [task for run in self._active.values() for task in run.tasks]:
-            _, late = await asyncio.wait(tasks, timeout=DRAIN_S)
-            for task in late:
+            _, late = await asyncio.wait(tasks, timeout=SETTLE_S)
+            for task in late:  # what had not begun to call goes to others
                 task.cancel()
         await closing
         await self._writer.close()

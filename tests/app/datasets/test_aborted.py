@@ -68,7 +68,8 @@ async def test_many_readers_that_go_away_leave_no_connection_behind(
     came = await asyncio.gather(*asked)
     assert max(came) < 5, "they went away before the end"
     async with asyncio.timeout(10):
-        while pool.checkedout():  # the service's own looks at the database take one for a moment
+        # The service's own looks at the database take one for a moment.
+        while pool.checkedout():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert (await client.get(path("datasets", "d", "versions"))).status_code == 200
 

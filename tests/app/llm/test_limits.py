@@ -36,7 +36,7 @@ async def test_requests_per_minute_are_kept():
         endpoint = spec(server.base_url, limits=Limits(rpm=600))
         started = monotonic()
         await asyncio.gather(*(llm.call(endpoint, ask()) for _ in range(15)))
-        assert 0.45 <= monotonic() - started < 2.0  # ten at once, five more at ten a second
+        assert 0.45 <= monotonic() - started < 3.0  # ten at once, five more at ten a second
     await llm.close()
 
 
