@@ -393,9 +393,7 @@ async def serve(
         async def announce() -> None:
             while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
                 await asyncio.sleep(0.01)
-            gc.collect()
-            gc.set_threshold(10_000, 20, 50)  # and what comes later, such as a library with the first call, seldom
-            gc.freeze()  # what lives as long as the process is not looked through again and again: that takes 0.1 s each time
+            _collect_seldom()
             home.publish(settings.home, home.Address(url, app.litestar.state.local_token, os.getpid()))
             on_start(url)
 
@@ -409,6 +407,14 @@ async def serve(
             raise UnavailableError("the service could not start; the reason was logged above")
 
 
+def _collect_seldom() -> None:
+    """What lives as long as the process is not looked through again and again, which takes 0.1 s each time; and what comes
+    later seldom: a run of many cells holds 10^5 things without cycles."""
+    gc.collect()
+    gc.set_threshold(100_000, 50, 100)
+    gc.freeze()
+
+
 async def work(settings: Settings, on_start: Callable[[str], None], stopped: asyncio.Event) -> None:
     """Performs runs of a PostgreSQL database until `stopped` is set, then lets calls in flight end.
 
@@ -420,7 +426,7 @@ async def work(settings: Settings, on_start: Callable[[str], None], stopped: asy
         stack.push_async_callback(state.engine.dispose)
         await runner.check(state.engine)
         await _open_runs(state, stack)
-        gc.freeze()
+        _collect_seldom()
         on_start(state.processes.id)
         await stopped.wait()
 

@@ -227,6 +227,7 @@ async def _judge(
             [{"prompt": candidates["prompts", target.prompt]}],
             baseline=None if before is None else {"prompt": before},
             repeats=repeats,
+            priority="high",  # somebody waits for it, and nobody for what runs at night
             budget_usd=None if budget is None else max(0.0, budget - spent),
         )
         run = await follow(session, client, started["id"], f"{target.prompt} on {target.suite}")

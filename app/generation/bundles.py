@@ -10,6 +10,7 @@ from app.kit.errors import FieldError, InvalidContentError, NotFoundError
 from app.kit.templates import check
 from app.llm.schemas import EndpointSpec, Limits, Price
 from app.registry.composition import expanded
+from app.registry.contents import unrepresentable
 from app.registry.kinds.endpoint import Endpoint, FromEnvironment
 from app.registry.kinds.prompt import NOT_PARAMS
 from app.registry.schemas import Artifact
@@ -147,6 +148,8 @@ class _Parts:
 
 
 def _check_params(parts: _Parts, params: dict[str, Any], endpoint: Endpoint) -> None:
+    if (problem := next(iter(unrepresentable(params, "/params")), None)) is not None:
+        raise parts.error(problem.pointer, problem.detail)
     for place, given in (("/params", params), ("/endpoint/params", endpoint.params)):
         for name in given:
             if name in NOT_PARAMS:

@@ -12,10 +12,11 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from app.kit.errors import BadRequestError, FieldError, TooLargeError
+from app.kit.errors import BadRequestError, FieldError, NotFoundError, TooLargeError
 from app.kit.pointers import escape
 
 KNOWN_QUERY = "known_query"
+NUL = "\x00"
 IN_A_THREAD = 1024 * 1024
 """From this size on other requests need not wait while a body is looked through."""
 MAX_PARTS = 4_000_000
@@ -37,11 +38,14 @@ def note_known_queries(app: Litestar, free: str) -> None:
 
 
 async def require_known_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard. Raises `BadRequestError` that names unknown query parameters and the known ones."""
-    if not connection.scope["query_string"]:
-        return
+    """A guard. Raises `BadRequestError` that names unknown query parameters and the known ones, and `NotFoundError` for an
+    address with a NUL, which PostgreSQL does not even compare."""
     known: set[str] | None = handler.opt.get(KNOWN_QUERY)
     if known is None:
+        return
+    if any(NUL in part for part in connection.path_params.values() if isinstance(part, str)):
+        raise NotFoundError("there is nothing at this address: no name holds the character NUL")
+    if not connection.scope["query_string"]:
         return
     if unknown := sorted(set(connection.query_params) - known):
         listed = f"known are {', '.join(sorted(known))}" if known else "it takes none"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from app.kit.errors import InvalidContentError
+from app.kit.errors import BadRequestError, InvalidContentError
 
 STORABLE = r"^[^\x00]*$"
 """What a text on the wire must match where nothing else looks at it."""
@@ -28,3 +28,9 @@ def require_text(text: str, pointer: str) -> None:
     """Raises `InvalidContentError` at `pointer` for a text that cannot be stored."""
     if (problem := bad_text(text)) is not None:
         raise InvalidContentError.at(pointer, problem)
+
+
+def require_findable(text: str | None, pointer: str) -> None:
+    """Raises `BadRequestError` at `pointer` for a text that is looked for and that no database can hold."""
+    if text is not None and "\x00" in text:
+        raise BadRequestError.at(pointer, "no text that is stored holds the character NUL; leave it out")

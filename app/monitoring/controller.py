@@ -11,6 +11,7 @@ from app.access.schemas import Caller
 from app.kit.asgi import decoded_name
 from app.kit.errors import InvalidContentError
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+from app.kit.texts import require_findable
 from app.monitoring import drift as drifting
 from app.monitoring import leaderboard as standings
 from app.monitoring.book import Book
@@ -100,6 +101,7 @@ async def leaderboard(
     since: FromQuery[datetime | None] = None,
 ) -> Leaderboard:
     """Endpoints and prompts side by side on one suite, the best first, each with its history."""
+    require_findable(suite, "/suite")
     if since is not None and since.tzinfo is None:
         raise InvalidContentError.at("/since", "give the time with its offset, such as 2027-01-31T00:00:00Z")
     return await standings.leaderboard(session, caller.project_id, suite, metric, since)
@@ -115,6 +117,7 @@ async def drift(
 ) -> Drift:
     """Whether the same content, asked afresh on the same cases, answers as it did: the latest run against the first and the
     one before. It is fed by runs with `fresh: true`."""
+    require_findable(suite, "/suite")
     return await drifting.drift(session, state.runs, caller.project_id, suite, endpoint)
 
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
-_FIELD = re.compile(r"(?:[0-9*/,#-]|[a-zA-Z]{3}|[lL])+")
+# Possessive: tried one way only, because the three letters of a name may also be three of `l`.
+_FIELD = re.compile(r"(?:[0-9*/,#-]|[a-zA-Z]{3}|[lL])++")
 
 
 def time_zone(name: str) -> ZoneInfo:

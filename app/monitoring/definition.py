@@ -26,8 +26,8 @@ class Schedule(Content, frozen=True):
     The other fields are those of the runs that it makes.
     """
 
-    cron: str | None = None
-    timezone: str = "UTC"
+    cron: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    timezone: Annotated[str, msgspec.Meta(max_length=100)] = "UTC"
     on: Literal["new_endpoint"] | None = None
     suite: SuiteRef | None = None
     suites: Annotated[list[SuiteRef], msgspec.Meta(max_length=20)] = []

@@ -126,6 +126,7 @@ class Evaluation:
             candidates=[msgspec.convert(self._release.spec, CandidateSpec)],
             baseline=baseline,
             repeats=repeats,
+            priority="high",  # somebody waits for it, and nobody for what runs at night
         )
         creating = asyncio.ensure_future(self._runs.create(self._caller, create, epochs))
         try:

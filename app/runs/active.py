@@ -37,7 +37,7 @@ class ActiveRun:
     """One attempt of a run, as far as this process works on it.
 
     `pending` are the cells that it has taken up and not stored as ended, with their keys; `unended` those of them that have
-    not been handed to the writer. `stopping`: no further call begins. `comparing`: all cells have ended, and what compares them is
+    not been handed to the writer. `stopping`: no further call begins. `lost`: another process may have its work. `comparing`: all cells have ended, and what compares them is
     being scored.
     """
 
@@ -53,5 +53,6 @@ class ActiveRun:
         self.measured = any(metric.measured for metric in loaded.spec.metrics)
         self.comparing = False
         self.stopping = False
+        self.lost = False
         self.ended = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.db import Sessions, batched_by_variables, core
-from app.runs.processes import alive
+from app.runs.processes import Processes, alive
 from app.runs.tables import AnswerClaimRow
 
 AGAIN_S = 0.3
@@ -16,6 +16,11 @@ AGAIN_S = 0.3
 
 
 class Claims(Protocol):
+    @property
+    def lapsed(self) -> bool:
+        """Whether what was taken may be another process's by now."""
+        ...
+
     async def take(self, project_id: str, keys: Sequence[str]) -> set[str]:
         """Those that this process may ask for now. They are its own until they are released, or it dies."""
         ...
@@ -28,6 +33,8 @@ class Claims(Protocol):
 class NoClaims:
     """Of a process that has its database for itself."""
 
+    lapsed = False
+
     async def take(self, project_id: str, keys: Sequence[str]) -> set[str]:
         return set(keys)
 
@@ -36,14 +43,20 @@ class NoClaims:
 
 
 class SharedClaims:
-    """Rows that the first process to insert them owns."""
+    """Rows that the first process to insert them owns, as long as it gives signs of life."""
 
-    def __init__(self, sessions: Sessions, process: str) -> None:
-        self._sessions, self._process = sessions, process
+    def __init__(self, sessions: Sessions, processes: Processes) -> None:
+        self._sessions, self._processes, self._process = sessions, processes, processes.id
+
+    @property
+    def lapsed(self) -> bool:
+        return self._processes.lapsed
 
     async def take(self, project_id: str, keys: Sequence[str]) -> set[str]:
         claims = core(AnswerClaimRow)
         taken: set[str] = set()
+        if self.lapsed:  # others would take them at once
+            return taken
         for some in batched_by_variables(sorted(keys), 3):
             claimed = insert(claims).values(
                 [{"project_id": project_id, "cell_key": key, "process": self._process} for key in some]

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.schemas import Caller
 from app.kit.pages import DEFAULT_LIMIT, Page, checked_limit
+from app.kit.texts import require_findable
 from app.runs.asked import RunClone, RunExtend, RunPlan
 from app.runs.export import MEDIA_TYPES, export
 from app.runs.masking import Masking
@@ -76,6 +77,7 @@ class RunController(Controller):
         suite: FromQuery[str | None] = None,
     ) -> Page[RunSummary]:
         """Runs, newest first."""
+        require_findable(suite, "/suite")
         runs: Runs = state.runs
         return await runs.page(session, caller.project_id, checked_limit(limit), cursor, status, suite)
 

@@ -4,18 +4,19 @@ or by the next one."""
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from time import monotonic
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.generation.service import Generation
 from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions, is_passing, writing
-from app.kit.errors import DomainError
+from app.kit.errors import DomainError, NotFoundError
 from app.llm.fair import CALLER, Share
 from app.llm.service import LLM
 from app.registry.service import Registry
@@ -45,6 +46,8 @@ from evaluators.own.loading import OwnScorers
 logger = logging.getLogger("promptward")
 
 CHUNK = 100
+QUICK, QUICK_CHUNK = "quick", 1_000
+"""The lane of cells that call nothing: they wait for no endpoint, and more of them are read and written at once."""
 DRAIN_S = 20.0
 """How long a process that ends waits for calls in flight."""
 LOOK_S = 0.4
@@ -78,13 +81,14 @@ class Engine:
         self._active: dict[str, ActiveRun] = {}
         self._activating: dict[str, asyncio.Lock] = {}
         self._replies = Replies(sessions)
-        claims: Claims = NoClaims() if processes is None else SharedClaims(sessions, processes.id)
+        claims: Claims = NoClaims() if processes is None else SharedClaims(sessions, processes)
+        self._claims = claims
         self._writer = Writer(sessions, clock, self._replies, claims, self._idle, self._abandon)
         self._executor = Executor(sessions, generation, self._writer, claims, self._out_of_budget)
         self._batches = Batches(sessions, generation, clock, self)
         self._comparing = Comparing(sessions, self._writer, self._out_of_budget)
         self._background: set[asyncio.Task[None]] = set()
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._closing = False
 
     async def start(self) -> None:
@@ -92,18 +96,20 @@ class Engine:
         self._writer.start()
         if self._processes is not None:
             await self._processes.enter()
+            self._watching.append(asyncio.create_task(self._beat(self._processes), name="runs-beat"))
         if self._works:
             self._queue.start(self._work)
         await self._sweep()
         if self._works:
             self._batches.start()
-        self._watching = asyncio.create_task(self._watch(), name="runs-watch")
+        self._watching.append(asyncio.create_task(self._watch(), name="runs-watch"))
 
     async def close(self) -> None:
         """Takes up no further cell, waits a little for those at work, and stores what came. The rest is continued later."""
         self._closing = True
-        if self._watching is not None:
-            self._watching.cancel()
+        for watching in self._watching:
+            if watching.get_name() != "runs-beat":
+                watching.cancel()
         await self._batches.close()
         for run in self._active.values():
             run.stopping = True
@@ -118,6 +124,8 @@ class Engine:
             await run.budget.give_back()
         if self._background:
             await asyncio.wait(self._background, timeout=DRAIN_S)
+        for watching in self._watching:
+            watching.cancel()
         if self._processes is not None:
             await self._processes.leave()
 
@@ -127,7 +135,8 @@ class Engine:
             loaded = await store.load(session, project_id, run_id)
             if loaded is None or loaded.row.status in RESTING:
                 return
-            pending = await store.pending_cells(session, project_id, run_id)
+            pending = dict(await store.pending_cells(session, project_id, run_id))
+            quick = await self._quick(session, project_id, loaded.spec, pending)
         row, spec = loaded.row, loaded.spec
         if row.ends_as != "done":
             await self._rest(project_id, run_id)
@@ -135,20 +144,40 @@ class Engine:
         if not pending:
             await self._queue.enqueue(FINISH, [Job(project_id, run_id, row.attempt, [])])
             return
-        order = in_calling_order((cell for cell, _ in pending), case_order(run_id, loaded.cases))
-        called = await self._batches.take(project_id, run_id, spec, dict(pending), order)
-        await self._enqueue(spec, Attempt(project_id, run_id, row.attempt), row.priority, called)
+        order = in_calling_order(pending, case_order(run_id, loaded.cases))
+        called = await self._batches.take(project_id, run_id, spec, pending, order)
+        await self._enqueue(spec, Attempt(project_id, run_id, row.attempt), row.priority, called, quick)
 
-    async def _enqueue(self, spec: Spec, place: Attempt, priority: int, cells: Sequence[Cell]) -> None:
+    async def _enqueue(
+        self, spec: Spec, place: Attempt, priority: int, cells: Sequence[Cell], quick: Set[Cell] = frozenset()
+    ) -> None:
         lanes: dict[str, list[Cell]] = {}
         for cell in cells:
-            lanes.setdefault(spec.variants[cell.variant_no].endpoint_digest, []).append(cell)
-        for name, lane in lanes.items():
+            lane = QUICK if cell in quick else spec.variants[cell.variant_no].endpoint_digest
+            lanes.setdefault(lane, []).append(cell)
+        for name, lane_cells in lanes.items():
+            size = QUICK_CHUNK if name == QUICK else CHUNK
             jobs = [
-                Job(*place, [(c.variant_no, c.case_no, c.repeat) for c in lane[i : i + CHUNK]])
-                for i in range(0, len(lane), CHUNK)
+                Job(*place, [(c.variant_no, c.case_no, c.repeat) for c in lane_cells[i : i + size]])
+                for i in range(0, len(lane_cells), size)
             ]
             await self._queue.enqueue(name, jobs, priority)
+
+    async def _quick(
+        self, session: AsyncSession, project_id: str, spec: Spec, pending: Mapping[Cell, str]
+    ) -> set[Cell]:
+        """The cells for which no endpoint is called: their answers are known, or recorded."""
+        registry = Registry(session, project_id)
+        replays: set[int] = set()
+        for number, variant in enumerate(spec.variants):
+            with contextlib.suppress(NotFoundError):  # what is missing is told where the run is performed
+                found = await registry.by_digest("endpoint", variant.endpoint_digest)
+                if found.content.provider == "replay":
+                    replays.add(number)
+        known = await store.known(
+            session, project_id, [key for cell, key in pending.items() if cell.variant_no not in replays]
+        )
+        return {cell for cell, key in pending.items() if cell.variant_no in replays or key in known}
 
     async def at_work(self, place: Attempt) -> ActiveRun | None:
         """A run as this process holds it; None when nothing is to be done for it here."""
@@ -256,7 +285,7 @@ class Engine:
             await self._end(job.project_id, job.run_id, "failed", error.detail)
             return True
         if run is None or run.stopping:
-            return not self._closing
+            return not self._closing and not (run is not None and run.lost)
         CALLER.set(Share(run.priority, run.project_id, run.id))
         task = asyncio.create_task(self._cells(run, [Cell(*c) for c in job.cells]) if job.cells else self._finish(run))
         run.tasks.add(task)
@@ -267,7 +296,7 @@ class Engine:
                 raise
         finally:
             run.tasks.discard(task)
-        return not self._closing
+        return not (self._closing or run.lost or self._claims.lapsed)
 
     async def _activated(self, job: Job) -> ActiveRun | None:
         """The run of a job as this process holds it; None when the run is at rest, or was begun anew since."""
@@ -432,15 +461,12 @@ class Engine:
 
     async def _watch(self) -> None:
         """Follows what other processes decide, and takes up what nobody works on."""
-        beaten = swept = monotonic()
+        swept = monotonic()
         while True:
             await asyncio.sleep(LOOK_S)
             try:
                 if self._processes is not None:
                     await self._follow()
-                    if monotonic() - beaten > BEAT_S:
-                        await self._processes.beat()
-                        beaten = monotonic()
                 if monotonic() - swept > SWEEP_S:
                     await self._sweep()
                     swept = monotonic()
@@ -467,10 +493,36 @@ class Engine:
             if at_work and row is not None and row.attempt == run.attempt:
                 await run.budget.give_back()
             elif not run.stopping:
-                await self._halt(run)
-                await self._writer.drained(run)
-                await run.budget.give_back()
-                self._forget(run)
+                await self._leave(run)
+
+    async def _leave(self, run: ActiveRun) -> None:
+        """Stores what came of a run, and works on it no more."""
+        await self._halt(run)
+        await self._writer.drained(run)
+        await run.budget.give_back()
+        self._forget(run)
+
+    async def _beat(self, processes: Processes) -> None:
+        """Gives signs of life. After a pause in which others could take this process for dead they may have its work: it lets
+        go of what it holds, and begins with what the queue hands out then."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            lapsed = processes.lapsed
+            if lapsed:
+                self._let_go()
+            try:
+                if await processes.beat() and not lapsed:
+                    self._let_go()
+            except Exception as error:
+                if not is_passing(error):
+                    logger.exception("giving a sign of life failed")
+
+    def _let_go(self) -> None:
+        for run in self._active.values():
+            if not run.lost:
+                logger.warning("run %s: this process gave no sign for too long; its work is begun again", run.id)
+                run.stopping = run.lost = True
+                self._later(self._leave(run), run.id)
 
     async def _sweep(self) -> None:
         """Launches unfinished runs that have no jobs: a process died between storing a run and its jobs, or this one has just

@@ -159,6 +159,10 @@ class Executor:
         """One call, and the cell's end."""
         bundle, place = run.bundles[cell.variant_no], (run.project_id, key)
         room = await self._enter(bundle)
+        if self._claims.lapsed:  # somebody else may be asking by now
+            room.leave()
+            self._unasked(place, asked)
+            return
         try:
             answer = await self._paid(run, bundle, CaseInput(item.inputs, item.history, item.recorded or None))
         except BudgetSpentError:

@@ -5,10 +5,11 @@ import socket
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Literal
+from time import monotonic
+from typing import Any, Literal, cast
 
 import msgspec
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import CursorResult, Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -50,10 +51,16 @@ class Processes:
     def __init__(self, sessions: Sessions, kind: Kind, clock: Clock) -> None:
         self.id = new_id("proc")
         self._sessions, self._kind, self._clock = sessions, kind, clock
+        self._seen_at = monotonic()
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether others may take this process for dead: it stood still, or could not reach the database."""
+        return monotonic() - self._seen_at > DEAD_S
 
     async def enter(self) -> None:
         """Raises `UnavailableError` when a newer release works on this database."""
-        own = version("promptward")
+        own, at = version("promptward"), monotonic()
         async with self._sessions.begin() as session:
             await writing(session)
             others = await session.scalars(
@@ -72,18 +79,26 @@ class Processes:
             session.add(row)
             await session.flush()
             await self._seen(session)
+        self._seen_at = at
 
-    async def beat(self) -> None:
+    async def beat(self) -> bool:
+        """Gives a sign of life; whether others could take this process for dead before it."""
+        at = monotonic()
         async with self._sessions.begin() as session:
-            await self._seen(session)
+            there = await self._seen(session)
+        if not there:  # it stood still for so long that it was forgotten
+            await self.enter()
+        lapsed, self._seen_at = self.lapsed, at
+        return lapsed
 
     async def leave(self) -> None:
         async with self._sessions.begin() as session:
             await session.execute(delete(core(ProcessRow)).where(col(ProcessRow.id) == self.id))
 
-    async def _seen(self, session: AsyncSession) -> None:
+    async def _seen(self, session: AsyncSession) -> bool:
         rows = core(ProcessRow)
-        await session.execute(update(rows).where(rows.c.id == self.id).values(seen_at=func.now()))
+        found = await session.execute(update(rows).where(rows.c.id == self.id).values(seen_at=func.now()))
+        return cast("CursorResult[Any]", found).rowcount > 0
 
     async def all(self) -> Sequence[Process]:
         """Services and workers of the last day, newest first."""

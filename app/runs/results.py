@@ -14,6 +14,7 @@ from app.generation.service import sent
 from app.kit.db import Sessions, batched_by_variables, core
 from app.kit.errors import BadRequestError
 from app.kit.pages import Page, decode_cursor, encode_cursor
+from app.kit.texts import require_findable
 from app.registry.service import Registry
 from app.runs import scan, store
 from app.runs.cases import cases_of
@@ -68,8 +69,7 @@ async def chosen(session: AsyncSession, run: Loaded, filters: Filters) -> Chosen
             raise BadRequestError.at(pointer, "say of which metric: metric=…")
     tags = [] if filters.tag is None else [filters.tag]
     for name in ("q", "error_kind"):
-        if "\x00" in (getattr(filters, name) or ""):
-            raise BadRequestError.at(f"/{name}", "no text that is stored holds the character NUL; leave it out")
+        require_findable(getattr(filters, name), f"/{name}")
     by, value = (None, "") if filters.slice is None else slice_of(filters.slice)
     if by == TAG:
         tags.append(value)

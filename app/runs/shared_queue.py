@@ -20,8 +20,12 @@ SCHEMA = "promptward_queue"
 """PgQueuer's tables have a schema of their own, so that migrations leave them alone."""
 JOBS_PER_LANE = 16
 """Chunks of one lane at work at once, over all processes."""
+AT_A_TIME = 2
+"""Jobs that a process takes at a time: one that took all of a run would leave nothing to do for the others."""
 HEARTBEAT_TIMEOUT_S = 10.0
 """A job whose process has given no sign for so long is taken up by another one."""
+AGAIN_S = 0.5
+"""After how long a job that a process gave back is handed out again."""
 LOOK_S = 3.0
 """How often a process looks for such jobs when nothing else wakes it."""
 TIDY_S = 600.0
@@ -139,7 +143,7 @@ class SharedQueue:
         await pgqueuer.run(
             manager,
             dequeue_timeout=timedelta(seconds=LOOK_S),
-            batch_size=JOBS_PER_LANE,
+            batch_size=AT_A_TIME,
             heartbeat_timeout=timedelta(seconds=HEARTBEAT_TIMEOUT_S),
             restart_on_failure=True,
             restart_delay=timedelta(seconds=1),
@@ -160,7 +164,7 @@ def _manager(pool: Any, work: Work) -> Any:
     async def perform(picked: Picked) -> None:
         job = msgspec.json.decode(picked.payload or b"", type=Job)
         if not await work(job):
-            raise RetryRequested(reason="the process ends")
+            raise RetryRequested(timedelta(seconds=AGAIN_S), "the process ends, or was taken for dead")
 
     for entry in entry_points():
         manager.entrypoint(entry, concurrency_limit=JOBS_PER_LANE)(perform)

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, bindparam, delete, exists, func, select, update
+from sqlalchemy import Row, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -174,7 +175,7 @@ async def errors(session: AsyncSession, project_id: str, run_id: str) -> dict[st
 
 
 async def insert_cells(session: AsyncSession, project_id: str, run_id: str, keys: list[list[list[str]]]) -> None:
-    rows = [
+    rows = (
         {
             "project_id": project_id, "run_id": run_id, "variant_no": v, "case_no": c, "repeat": r,
             "cell_key": key, "status": PENDING, "error_kind": None, "error": None,
@@ -182,9 +183,9 @@ async def insert_cells(session: AsyncSession, project_id: str, run_id: str, keys
         for v, variant in enumerate(keys)
         for c, case in enumerate(variant)
         for r, key in enumerate(case)
-    ]  # fmt: skip
-    for start in range(0, len(rows), 10_000):
-        await insert_rows(session, RunCellRow, rows[start : start + 10_000])
+    )  # fmt: skip
+    while some := list(islice(rows, 10_000)):
+        await insert_rows(session, RunCellRow, some)
 
 
 async def lock(session: AsyncSession, project_id: str, run_id: str) -> RunRow | None:
@@ -292,30 +293,19 @@ async def _still_open(session: AsyncSession, project_id: str, run_id: str, cells
 
 
 async def _end_cells(session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended]) -> None:
+    """Cells that end alike are the rule, and are written together."""
+    alike: dict[tuple[int, int, str, str | None, str | None], list[int]] = {}
+    for e in ended:
+        alike.setdefault((e.cell.variant_no, e.cell.repeat, e.status, e.error_kind, e.error), []).append(e.cell.case_no)
     cells = core(RunCellRow)
-    statement = (
-        update(cells)
-        .where(
-            cells.c.project_id == project_id,
-            cells.c.run_id == run_id,
-            cells.c.variant_no == bindparam("v"),
-            cells.c.case_no == bindparam("c"),
-            cells.c.repeat == bindparam("r"),
-        )
-        .values(status=bindparam("s"), error_kind=bindparam("k"), error=bindparam("e"))
-    )
-    rows = [
-        {
-            "v": e.cell.variant_no,
-            "c": e.cell.case_no,
-            "r": e.cell.repeat,
-            "s": e.status,
-            "k": e.error_kind,
-            "e": e.error,
-        }
-        for e in ended
-    ]
-    await (await session.connection()).execute(statement, rows)
+    for (variant_no, repeat, status, kind, error), cases in sorted(alike.items(), key=lambda each: each[0][:3]):
+        for some in batched_by_variables(cases):
+            place = (cells.c.variant_no == variant_no, cells.c.repeat == repeat, cells.c.case_no.in_(some))
+            await session.execute(
+                update(cells)
+                .where(*_of(RunCellRow, project_id, run_id), *place)
+                .values(status=status, error_kind=kind, error=error)
+            )
 
 
 async def _count(session: AsyncSession, project_id: str, run_id: str, ended: Sequence[Ended], mine: Set[Cell]) -> None:

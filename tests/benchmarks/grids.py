@@ -39,8 +39,8 @@ FAULTY = (
 )
 
 
-def prepare(service: Service, grid: Grid, base_url: str) -> None:
-    """What is evaluated, and a first small run, so that no import is measured."""
+def prepare(service: Service, grid: Grid, base_url: str, **more: Any) -> None:
+    """What is evaluated, and a first small run, so that no import is measured. `more` belongs to the endpoint."""
     prompt = {
         "messages": [{"role": "user", "content": "{{ question }}"}],
         "variables": {"question": {"type": "string"}},
@@ -54,6 +54,7 @@ def prepare(service: Service, grid: Grid, base_url: str) -> None:
         "model": "bench",
         "limits": {"max_concurrency": grid.concurrency},
         "timeout_s": grid.timeout_s,
+        **more,
     }
     service.make("endpoints", grid.name, content)
     service.make("suites", grid.name, {"dataset": grid.name, "endpoints": [grid.name], "scorers": SCORERS})

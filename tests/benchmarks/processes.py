@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -81,8 +82,12 @@ class Service:
     def _send(self, method: str, path: str, body: bytes | None, kind: str = "application/json") -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": kind}
         request = urllib.request.Request(self.url + path, body, headers, method=method)
-        with urllib.request.urlopen(request, timeout=330) as answer:
-            return dict(json.loads(answer.read()))
+        try:
+            with urllib.request.urlopen(request, timeout=330) as answer:
+                return dict(json.loads(answer.read()))
+        except urllib.error.HTTPError as error:
+            error.msg += f" {error.read().decode()}"
+            raise
 
     def make(self, kind: str, name: str, content: dict[str, Any]) -> None:
         self.post(f"/api/v1/{kind}/{name}/versions", {"content": content})

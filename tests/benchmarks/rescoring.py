@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
+from tests.benchmarks.processes import Limit, Service, serving
 from tests.benchmarks.registry import Uploader, databases, rss_mb, with_client
 from tests.benchmarks.results import migrated
-from tests.benchmarks.run_engine import Limit, Service, serving
 
 QUESTION = {"messages": [{"role": "user", "content": "{{ question }}"}], "variables": {"question": {"type": "string"}}}
 

@@ -25,8 +25,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from tests.benchmarks.processes import Limit, Service, serving
 from tests.benchmarks.registry import Uploader, databases, rss_mb, with_client
-from tests.benchmarks.run_engine import Limit, Service, serving
 
 VARIANTS, ROUNDS = 10, 7
 FILLER = " ".join(["Each of these words stands for a part of what a model answered when it was asked."] * 3)

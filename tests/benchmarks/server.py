@@ -3,7 +3,8 @@
     python -m tests.benchmarks.server --latency-ms 50 [--spread 0.5] [--refused 0.05] [--broken 0.02] [--stalled 500]
 
 Prints its base URL. Answers every POST after the given latency with the text `ok`; `GET /stats` gives the calls so far, how
-many of them were given a fault, and the calls that are and at most were in flight; `GET /stats?reset` begins again.
+many of them were given a fault, and the calls that are and at most were in flight; `GET /stats?reset` begins again. With
+`--repeats` it also gives `repeated`: how many calls asked exactly what an earlier one had asked.
 
 Faults go by the number of the call, so that every caller meets the same ones: a share of them is refused at once (429 with
 `Retry-After: 1`) or broken (500), and the one call `--stalled` is answered after a minute.
@@ -68,15 +69,19 @@ class Conduct(NamedTuple):
 class Server:
     """Counts as long as it lives."""
 
-    def __init__(self, conduct: Conduct) -> None:
+    def __init__(self, conduct: Conduct, *, repeats: bool = False) -> None:
         self._conduct = conduct
-        self.calls = self.faults = self.in_flight = self.most_in_flight = 0
+        self._seen: set[bytes] | None = set() if repeats else None
+        self.calls = self.faults = self.in_flight = self.most_in_flight = self.repeated = 0
 
     def protocol(self) -> "Connection":
         return Connection(self)
 
-    def take(self) -> tuple[float, bytes]:
+    def take(self, asked: bytearray) -> tuple[float, bytes]:
         """Counts a call in, and says when and what it is answered."""
+        if self._seen is not None:
+            self.repeated += bytes(asked) in self._seen
+            self._seen.add(bytes(asked))
         self.calls += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -85,10 +90,12 @@ class Server:
         return after_s, answer
 
     def stats(self, reset: bool) -> bytes:
-        names = ("calls", "faults", "in_flight", "most_in_flight")
+        names = ("calls", "faults", "in_flight", "most_in_flight", "repeated")
         body = json.dumps({name: getattr(self, name) for name in names}).encode()
         if reset:
-            self.calls = self.faults = self.most_in_flight = 0
+            self.calls = self.faults = self.most_in_flight = self.repeated = 0
+            if self._seen is not None:
+                self._seen.clear()
         return body
 
 
@@ -122,11 +129,12 @@ class Connection(asyncio.Protocol):
         length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
         if len(self._received) < end + 4 + length:
             return
+        asked = self._received[end + 4 : end + 4 + length]
         del self._received[: end + 4 + length]
         if head.startswith(b"get /stats"):
             self._write(_answer(self._server.stats(b"?reset" in head.split(b" ", 2)[1])))
             return
-        after_s, answer = self._server.take()
+        after_s, answer = self._server.take(asked)
         self._due = asyncio.get_running_loop().call_later(after_s, self._reply, answer)
 
     def _reply(self, answer: bytes) -> None:
@@ -139,8 +147,9 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
 
-async def serve(conduct: Conduct) -> None:
-    server = await asyncio.get_running_loop().create_server(Server(conduct).protocol, "127.0.0.1", 0, backlog=1024)
+async def serve(conduct: Conduct, *, repeats: bool) -> None:
+    counting = Server(conduct, repeats=repeats)
+    server = await asyncio.get_running_loop().create_server(counting.protocol, "127.0.0.1", 0, backlog=1024)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
 
@@ -152,10 +161,12 @@ def main() -> None:
     parser.add_argument("--refused", type=float, default=0.0)
     parser.add_argument("--broken", type=float, default=0.0)
     parser.add_argument("--stalled", type=int)
+    parser.add_argument("--repeats", action="store_true")
     given = parser.parse_args()
     import uvloop
 
-    uvloop.run(serve(Conduct(given.latency_ms / 1000, given.spread, given.refused, given.broken, given.stalled)))
+    conduct = Conduct(given.latency_ms / 1000, given.spread, given.refused, given.broken, given.stalled)
+    uvloop.run(serve(conduct, repeats=given.repeats))
 
 
 if __name__ == "__main__":

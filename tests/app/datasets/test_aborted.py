@@ -67,8 +67,9 @@ async def test_many_readers_that_go_away_leave_no_connection_behind(
     ]
     came = await asyncio.gather(*asked)
     assert max(came) < 5, "they went away before the end"
-    await asyncio.sleep(0)
-    assert pool.checkedout() == 0
+    async with asyncio.timeout(10):
+        while pool.checkedout():  # the service's own looks at the database take one for a moment
+            await asyncio.sleep(0.01)
     assert (await client.get(path("datasets", "d", "versions"))).status_code == 200
 
 

@@ -1,6 +1,7 @@
 """Times of cron expressions, where clocks change."""
 
 from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 
@@ -43,3 +44,10 @@ def test_the_29th_of_february_is_waited_for() -> None:
 def test_a_day_that_no_year_has_is_refused(cron: str) -> None:
     with pytest.raises(ValueError, match="never fires"):
         next_time(cron, "UTC", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_letters_that_could_be_read_in_very_many_ways_are_refused_at_once() -> None:
+    began = monotonic()
+    with pytest.raises(ValueError, match="no cron expression"):
+        next_time("l" * 190 + "! * * * *", "UTC", datetime(2026, 1, 1, tzinfo=UTC))
+    assert monotonic() - began < 1

@@ -5,6 +5,7 @@ from typing import Any
 import httpx2
 
 from tests.app.runs.conftest import ASK, Model, Project, small
+from tests.app.runs.endpoint import Endpoint
 
 MISTAKES: list[tuple[dict[str, Any], str, list[str]]] = [
     ({"suite": "smal"}, "/suite", ["smal"]),
@@ -71,3 +72,17 @@ async def test_a_body_that_is_no_run_is_a_400(sqlite_client: httpx2.AsyncClient)
         answer = await sqlite_client.post("/api/v1/runs", content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json"), body
         assert "Traceback" not in answer.text
+
+
+async def test_a_nul_character_is_refused_wherever_it_is_sent(project: Project, asked: Endpoint) -> None:
+    await project.suite(asked, 1)
+    bad = "a\x00b"
+    for path in ("runs/run_%00", "runs/run_%00/results", "runs/run_%00/summary", "schedules/n%00"):
+        answer = await project.client.get(f"/api/v1/{path}")
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:promptward:not-found"), path
+    for path in ("runs", "leaderboard", "drift"):
+        answer = await project.client.get(f"/api/v1/{path}", params={"suite": bad})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/suite"), path
+    refused = await project.refused(candidates=[{"prompt": "ask", "params": {"stop": [bad]}}])
+    assert refused["status"] == 422
+    assert refused["errors"][0]["pointer"] == "/candidates/0/params/stop/0"
