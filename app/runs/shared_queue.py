@@ -28,6 +28,8 @@ AGAIN_S = 0.5
 """After how long a job that a process gave back is handed out again."""
 LOOK_S = 3.0
 """How often a process looks for such jobs when nothing else wakes it."""
+TIDY_S = 600.0
+"""How often a process takes away what PgQueuer noted of jobs for its statistics, once it is a day old."""
 
 
 def plain_url(url: str) -> str:
@@ -131,9 +133,11 @@ class SharedQueue:
         @asynccontextmanager
         async def manager() -> AsyncIterator[Any]:
             pool = await _pool(self._url)
+            tidying = asyncio.create_task(_tidy(pool), name="runs-queue-tidy")
             try:
                 yield _manager(pool, work)
             finally:
+                tidying.cancel()
                 pool.terminate()
 
         await pgqueuer.run(
@@ -165,6 +169,21 @@ def _manager(pool: Any, work: Work) -> Any:
     for entry in entry_points():
         manager.entrypoint(entry, concurrency_limit=JOBS_PER_LANE)(perform)
     return manager
+
+
+async def _tidy(pool: Any) -> None:
+    """Nobody else does: three rows a job."""
+    import asyncpg
+    from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+
+    names = _queries(AsyncpgPoolDriver(pool)).qbq.settings.qualified
+    while True:
+        try:
+            for table in (names.queue_table_log, names.statistics_table):
+                await pool.execute(f"DELETE FROM {table} WHERE created < now() - interval '1 day'")  # noqa: S608 - a constant
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            logger.warning("the queue's log was not tidied, which is tried again: %s", error)
+        await asyncio.sleep(TIDY_S)
 
 
 def _queries(driver: Any) -> Any:
