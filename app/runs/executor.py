@@ -17,13 +17,11 @@ from app.runs.active import ActiveRun
 from app.runs.budget import BudgetSpentError
 from app.runs.claims import AGAIN_S, Claims, NoClaims
 from app.runs.planner import reservation
+from app.runs.rooms import Room, Rooms
 from app.runs.scoring import Given, Scored, judged
 from app.runs.spec import Cell
 from app.runs.store import PENDING, Ended, Known
 from app.runs.writer import FLUSH_CELLS, Writer
-
-HELD_S = 1.0
-"""A call holds its place this long at most: one that waits for its next attempt must not keep others from calling."""
 
 Place = tuple[str, str]
 """A project and a cell's key."""
@@ -44,7 +42,7 @@ class Executor:
         self._shared = not isinstance(claims, NoClaims)
         self._out_of_budget = out_of_budget
         self._asked: dict[Place, asyncio.Future[Answer]] = {}
-        self._rooms: dict[str, asyncio.Semaphore] = {}
+        self._rooms: dict[str, Rooms] = {}
 
     async def chunk(self, run: ActiveRun, cells: Sequence[Cell]) -> None:
         """Brings the cells to their ends. A key that another chunk asks about is not asked here, whatever run or process it is
@@ -261,17 +259,16 @@ class Executor:
         kind = error.kind if isinstance(error, EndpointError) else error.slug
         self._writer.put(run, Ended(cell, key, "errored", None, False, {}, error_kind=kind, error=error.detail))
 
-    async def _enter(self, bundle: Bundle) -> "_Room":
+    async def _enter(self, bundle: Bundle) -> Room:
         """Waits until so few calls of an endpoint are in flight or not stored that a killed process repeats no more than
         the most in flight and one batch of the writer."""
         if bundle.endpoint.provider == "replay":
-            return _Room(None)
-        room = self._rooms.get(bundle.endpoint_digest)
-        if room is None:
+            return Room(None)
+        rooms = self._rooms.get(bundle.endpoint_digest)
+        if rooms is None:
             most = bundle.spec.limits.max_concurrency + FLUSH_CELLS
-            room = self._rooms[bundle.endpoint_digest] = asyncio.Semaphore(most)
-        await room.acquire()
-        return _Room(room)
+            rooms = self._rooms[bundle.endpoint_digest] = Rooms(most)
+        return await rooms.enter()
 
     def _unasked(self, place: Place, asked: "asyncio.Future[Answer]") -> None:
         """Who asked about a key asks no more. Somebody else may be asking about it by now, and goes on."""
@@ -279,20 +276,6 @@ class Executor:
             del self._asked[place]
         if not asked.done():
             asked.cancel()
-
-
-class _Room:
-    """A place among the calls of an endpoint, left once."""
-
-    def __init__(self, room: asyncio.Semaphore | None) -> None:
-        self._room = room
-        self._timer = asyncio.get_running_loop().call_later(HELD_S, self.leave) if room is not None else None
-
-    def leave(self) -> None:
-        if self._room is not None and self._timer is not None:
-            self._timer.cancel()
-            self._room.release()
-            self._room = None
 
 
 def _status(run: ActiveRun, known: Known) -> str:
