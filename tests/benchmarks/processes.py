@@ -116,8 +116,8 @@ def endpoint(latency_ms: float, *more: str) -> Iterator[str]:
 
 
 @contextmanager
-def serving(home: Path, *options: str, **more: str) -> Iterator[tuple[Service, float]]:
-    """`promptward serve` with this home and these options, and the seconds from its start to its first 200."""
+def serving(home: Path, **more: str) -> Iterator[tuple[Service, float]]:
+    """`promptward serve` with this home, and the seconds from its start to its first 200."""
     token, url = f"pw_{home.name.replace('-', '')}_{secrets.token_hex(16)}", f"http://127.0.0.1:{free_port()}"
     environ = {
         "PATH": os.environ["PATH"],
@@ -129,7 +129,7 @@ def serving(home: Path, *options: str, **more: str) -> Iterator[tuple[Service, f
     }
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli.main", "serve", *options],
+        [sys.executable, "-m", "app.cli.main", "serve"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

