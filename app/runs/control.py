@@ -128,7 +128,8 @@ async def _keep(
         row.budget_nano = round(asked.budget_usd * NANO)
     larger = msgspec.structs.replace(spec, cases=len(cases), repeats=repeats, max_cases=max_cases, asked=again)
     row.spec = msgspec.to_builtins(larger)
-    store.begin_anew(row)
+    # What was cancelled stays so: the run is as little done as before.
+    store.begin_anew(row, row.status if row.status in ("cancelled", "budget") else "done")
     kept = await session.get(RunCasesRow, (row.project_id, row.id))
     if kept is not None:
         kept.cases = encode_cases(cases)
