@@ -16,6 +16,7 @@ from app.registry.kinds.base import invalid
 from app.runs import derived, store
 from app.runs.asked import RunClone, RunExtend
 from app.runs.cells import check_cases, check_size, keys_of
+from app.runs.estimates import require_prices
 from app.runs.planner import Planner
 from app.runs.schemas import NANO, RunCreate
 from app.runs.spec import Case, encode_cases
@@ -84,6 +85,8 @@ async def extend(session: AsyncSession, planner: Planner, run: Loaded, asked: Ru
     variants, first = spec.variants, len(run.cases)
     check_size(len(variants) * (first + len(items)) * repeats)
     bundles = [await planner.bundle(variant) for variant in variants]
+    if asked.budget_usd is not None:
+        require_prices(bundles)
     check_cases(bundles, variants, items, _inputs(items), {v.candidate: "/max_cases" for v in variants})
     # A case whose item was erased since gets no further repeats: nothing is left to ask.
     old = await planner.items(run.cases) if repeats > spec.repeats else []

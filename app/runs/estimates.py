@@ -1,6 +1,6 @@
 """What a run will call, and what that may take: at most, for its budget; and likely, for whoever is about to start it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -93,6 +93,13 @@ def at_most(
             f"one call may cost ${least / NANO:.6f}; a budget of ${budget_usd:g} does not allow it",
         )
     return total if priced else None
+
+
+def require_prices(bundles: Iterable[Bundle]) -> None:
+    """Raises `InvalidContentError` for the first endpoint that no budget can bound."""
+    for bundle in bundles:
+        if bundle.endpoint.provider != "replay" and bundle.endpoint.price is None:
+            _unpriced(0.0, bundle.spec.name)
 
 
 def _unpriced(budget_usd: float | None, endpoint: str) -> bool:
