@@ -27,7 +27,6 @@ from app.runs.cases import load
 from app.runs.compare import CaseInfo, RunEvidence, Side
 from app.runs.engine import Engine
 from app.runs.errors import RunActiveError, RunNotFoundError
-from app.runs.estimates import require_prices
 from app.runs.matrix import drafted
 from app.runs.pace import Pace
 from app.runs.planner import Planned, Planner
@@ -197,7 +196,8 @@ class Runs:
             run = await self._at_rest(session, project_id, run_id)
             if asked.budget_usd is not None:
                 planner = Planner(session, project_id, caller.actor, self._own)
-                require_prices([await planner.bundle(variant) for variant in run.spec.variants])
+                bundles = [await planner.bundle(variant) for variant in run.spec.variants]
+                control.require_prices(bundles, asked.budget_usd)
                 run.row.budget_nano = round(asked.budget_usd * NANO)
             statuses = ("errored",) if asked.only == "errors" else ("cancelled", "errored")
             await store.reopen(session, project_id, run_id, statuses)
