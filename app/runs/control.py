@@ -1,6 +1,6 @@
 """What is asked of a run that is there: more cases or repeats, or another run like it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,13 +9,14 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.datasets.schemas import Item
-from app.generation.schemas import CaseInput
+from app.generation.schemas import Bundle, CaseInput
 from app.kit.db import core, insert_rows
 from app.kit.errors import ConflictError, DomainError, FieldError, InvalidContentError
 from app.registry.kinds.base import invalid
 from app.runs import derived, store
 from app.runs.asked import RunClone, RunExtend
 from app.runs.cells import check_cases, check_size, keys_of
+from app.runs.estimates import unpriced
 from app.runs.planner import Planner
 from app.runs.schemas import NANO, RunCreate
 from app.runs.spec import Case, encode_cases
@@ -62,6 +63,13 @@ def in_changes(clone: RunClone) -> Iterator[None]:
         raise
 
 
+def require_prices(bundles: Iterable[Bundle], budget_usd: float | None) -> None:
+    """Raises `InvalidContentError` for the first endpoint that a budget cannot bound."""
+    for bundle in bundles:
+        if bundle.endpoint.provider != "replay" and bundle.endpoint.price is None:
+            unpriced(budget_usd, bundle.spec.name)
+
+
 async def extend(session: AsyncSession, planner: Planner, run: Loaded, asked: RunExtend) -> dict[str, Any]:
     """Adds pending cells to a run at rest, in the caller's transaction; returns what was added.
 
@@ -84,6 +92,7 @@ async def extend(session: AsyncSession, planner: Planner, run: Loaded, asked: Ru
     variants, first = spec.variants, len(run.cases)
     check_size(len(variants) * (first + len(items)) * repeats)
     bundles = [await planner.bundle(variant) for variant in variants]
+    require_prices(bundles, asked.budget_usd)
     check_cases(bundles, variants, items, _inputs(items), {v.candidate: "/max_cases" for v in variants})
     # A case whose item was erased since gets no further repeats: nothing is left to ask.
     old = await planner.items(run.cases) if repeats > spec.repeats else []
@@ -128,7 +137,8 @@ async def _keep(
         row.budget_nano = round(asked.budget_usd * NANO)
     larger = msgspec.structs.replace(spec, cases=len(cases), repeats=repeats, max_cases=max_cases, asked=again)
     row.spec = msgspec.to_builtins(larger)
-    store.begin_anew(row)
+    # What was cancelled stays so: the run is as little done as before.
+    store.begin_anew(row, row.status if row.status in ("cancelled", "budget") else "done")
     kept = await session.get(RunCasesRow, (row.project_id, row.id))
     if kept is not None:
         kept.cases = encode_cases(cases)

@@ -74,7 +74,7 @@ def at_most(
     for bundle, counts in zip(bundles, open_, strict=True):
         calls = bundle.endpoint.provider != "replay"
         if calls and bundle.endpoint.price is None:
-            priced = _unpriced(budget_usd, bundle.spec.name)
+            priced = unpriced(budget_usd, bundle.spec.name)
             continue
         for case_no, cells in counts.items():
             amount = reservation(bundle, cases[case_no])
@@ -84,7 +84,7 @@ def at_most(
     for one in asking:
         for name, most in one.judging.most_nano(one.metric.args):
             if most is None:
-                priced = _unpriced(budget_usd, name)
+                priced = unpriced(budget_usd, name)
             else:
                 total += one.open * most
     if budget_usd is not None and least is not None and least > budget_usd * NANO:
@@ -95,7 +95,8 @@ def at_most(
     return total if priced else None
 
 
-def _unpriced(budget_usd: float | None, endpoint: str) -> bool:
+def unpriced(budget_usd: float | None, endpoint: str) -> bool:
+    """False. Raises `InvalidContentError` where a budget is to bound an endpoint without a price."""
     if budget_usd is not None:
         raise InvalidContentError.at(
             "/budget_usd", f"the endpoint {endpoint!r} has no price, so that a budget cannot bound it"

@@ -195,6 +195,9 @@ class Runs:
             await writing(session)
             run = await self._at_rest(session, project_id, run_id)
             if asked.budget_usd is not None:
+                planner = Planner(session, project_id, caller.actor, self._own)
+                bundles = [await planner.bundle(variant) for variant in run.spec.variants]
+                control.require_prices(bundles, asked.budget_usd)
                 run.row.budget_nano = round(asked.budget_usd * NANO)
             statuses = ("errored",) if asked.only == "errors" else ("cancelled", "errored")
             await store.reopen(session, project_id, run_id, statuses)

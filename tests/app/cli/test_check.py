@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -106,6 +108,13 @@ def test_an_endpoint_that_is_down_is_exit_4_and_named(repository: Repository, mo
     assert "dev/large" in done.stdout
     assert "refuses connections" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_what_somebody_waits_for_goes_before_what_runs_at_night(repository: Repository) -> None:
+    repository.use("answer-better")
+    assert repository.check("--budget", "0.02").exit_code == 5
+    with closing(sqlite3.connect(repository.root / ".promptward/promptward.db")) as database:
+        assert database.execute("SELECT DISTINCT priority FROM run").fetchall() == [(2,)]
 
 
 def test_a_budget_that_runs_out_is_exit_5(repository: Repository) -> None:

@@ -47,6 +47,39 @@ async def test_an_extension_that_adds_nothing_is_refused(sqlite_project: Project
     assert await project.get(f"/api/v1/runs/{run['id']}") == run
 
 
+async def test_a_cancelled_run_that_is_extended_is_not_done_until_it_is_resumed(
+    project: Project, asked: Endpoint
+) -> None:
+    await project.suite(asked, 40, limits={"max_concurrency": 2})
+    asked.latency_s = 0.1
+    run_id = await project.begin(max_cases=30)
+    await asked.reached(4)
+    cancelled = (await project.act(run_id, "cancel"))["cells"]["cancelled"]
+    assert cancelled > 0
+    asked.latency_s = 0.0
+    await project.act(run_id, "extend", max_cases=35)
+    extended = await project.rest(run_id)
+    assert (extended["status"], extended["reason"]) == ("cancelled", "cancelled by its user")
+    assert (extended["cells"]["answered"], extended["cells"]["cancelled"]) == (35 - cancelled, cancelled)
+    await project.act(run_id, "resume")
+    done = await project.rest(run_id)
+    assert (done["status"], done["cells"]["answered"]) == ("done", 35)
+
+
+async def test_a_budget_that_could_bound_nothing_is_refused_later_as_it_is_at_first(
+    sqlite_project: Project, asked: Endpoint
+) -> None:
+    await sqlite_project.suite(asked, 4)
+    run = await sqlite_project.run(max_cases=2)
+    for what, body in (("extend", {"max_cases": 4}), ("resume", {})):
+        path = f"/api/v1/runs/{run['id']}/{what}"
+        answer = await sqlite_project.client.post(path, json={**body, "budget_usd": 1.0})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/budget_usd")
+        assert "'model' has no price" in answer.json()["detail"]
+    assert asked.calls == 2
+    assert (await sqlite_project.get(f"/api/v1/runs/{run['id']}"))["status"] == "done"
+
+
 async def test_a_run_at_work_is_not_extended(sqlite_project: Project, asked: Endpoint) -> None:
     asked.latency_s = 5
     await sqlite_project.suite(asked, 5)
