@@ -172,6 +172,7 @@ class Executor:
             self._lost(run, cell, key, error)
         else:
             if answer is not None:
+                room.keep()
                 asked.set_result(answer)
         finally:
             if not asked.done() or asked.exception() is not None:
@@ -291,6 +292,11 @@ class _Room:
     def __init__(self, room: asyncio.Semaphore | None) -> None:
         self._room = room
         self._timer = asyncio.get_running_loop().call_later(HELD_S, self.leave) if room is not None else None
+
+    def keep(self) -> None:
+        """From now on until it is left, however long that takes: what is answered is to be stored."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def leave(self) -> None:
         if self._room is not None and self._timer is not None:
