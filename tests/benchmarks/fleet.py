@@ -86,10 +86,11 @@ class Fleet:
         """The service, once it answers and so many workers are alive."""
         url = f"http://127.0.0.1:{self._port}"
         service = Service(self.processes["service"], url, self._token)  # type: ignore[arg-type]
-        deadline = time.perf_counter() + 60
+        deadline = time.perf_counter() + 120
         while not answers(f"{url}/health/ready") or self.alive(service) < workers:
             if time.perf_counter() > deadline:
-                raise SystemExit(f"the processes did not start: see {self._folder}")
+                told = {path.name: path.read_text()[-2_000:] for path in self._folder.glob("*.log")}
+                raise SystemExit(f"the processes did not start: {told}")
             time.sleep(0.05)
         return service
 

