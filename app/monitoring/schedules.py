@@ -1,7 +1,6 @@
 """What is due is run: once per time, whatever processes look at the clock."""
 
 import asyncio
-import contextlib
 import logging
 from datetime import datetime
 from typing import Any
@@ -19,6 +18,7 @@ from app.kit.clock import Clock
 from app.kit.db import Sessions, core, insert_rows, writing
 from app.kit.errors import InvalidContentError
 from app.kit.ids import new_id
+from app.kit.tasks import finish, told_to_end
 from app.monitoring.asking import Live
 from app.monitoring.book import Book, shown
 from app.monitoring.definition import Schedule
@@ -41,16 +41,15 @@ class Schedules:
         """`every_s` is how often it looks at the clock."""
         self._sessions, self._clock, self._every_s = sessions, clock, every_s
         self._making = Making(sessions, runs, live, clock)
+        self._end = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_looking(), name="schedules")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        self._end.set()
+        await finish(self._task)
 
     def book(self, session: AsyncSession, caller: Caller) -> Book:
         """The schedules of the caller's project, within a transaction."""
@@ -235,8 +234,7 @@ class Schedules:
             return 0
 
     async def _keep_looking(self) -> None:
-        while True:
-            await asyncio.sleep(self._every_s)
+        while not await told_to_end(self._end, self._every_s):
             try:
                 await self.tick()
             except Exception:  # noqa: BLE001 - the clock goes on

@@ -17,6 +17,7 @@ from app.kit.clock import Clock
 from app.kit.db import Sessions, writing
 from app.kit.errors import DomainError
 from app.kit.ids import new_id
+from app.kit.tasks import finish
 from app.llm.batches import BatchAPI, Line, Remote
 from app.llm.errors import EndpointError
 from app.registry.service import Registry
@@ -68,6 +69,7 @@ class Batches:
         self._sessions, self._generation, self._clock, self._host = sessions, generation, clock, host
         self._poll_s, self._texts = poll_s, Texts(sessions, generation)
         self._woken = asyncio.Event()
+        self._ending = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -76,8 +78,9 @@ class Batches:
     async def close(self) -> None:
         """Batches go on at their endpoints; the next process looks after them."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            self._ending = True
+            self._woken.set()
+            await finish(self._task)
 
     def wake(self) -> None:
         """There is something to submit or to withdraw."""
@@ -127,7 +130,7 @@ class Batches:
         return max(FIRST_S, min([self._poll_s, *waits]))
 
     async def _look_after(self) -> None:
-        while True:
+        while not self._ending:
             self._woken.clear()
             pause = self._poll_s
             try:

@@ -17,6 +17,7 @@ from app.kit.changes import Change, record
 from app.kit.clock import Clock
 from app.kit.db import Sessions, is_passing, writing
 from app.kit.errors import DomainError, NotFoundError
+from app.kit.tasks import finish, told_to_end
 from app.llm.fair import CALLER, Share
 from app.llm.service import LLM
 from app.registry.service import Registry
@@ -90,7 +91,9 @@ class Engine:
         self._batches = Batches(sessions, generation, clock, self)
         self._comparing = Comparing(sessions, self._writer, self._out_of_budget)
         self._background: set[asyncio.Task[None]] = set()
-        self._watching: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._end_watch, self._end_beat = asyncio.Event(), asyncio.Event()
         self._closing = False
 
     async def start(self) -> None:
@@ -98,20 +101,19 @@ class Engine:
         self._writer.start()
         if self._processes is not None:
             await self._processes.enter()
-            self._watching.append(asyncio.create_task(self._beat(self._processes), name="runs-beat"))
+            self._beating = asyncio.create_task(self._beat(self._processes), name="runs-beat")
         if self._works:
             self._queue.start(self._work)
         await self._sweep()
         if self._works:
             self._batches.start()
-        self._watching.append(asyncio.create_task(self._watch(), name="runs-watch"))
+        self._watching = asyncio.create_task(self._watch(), name="runs-watch")
 
     async def close(self) -> None:
         """Takes up no further cell, waits a little for those at work, and stores what came. The rest is continued later."""
         self._closing = True
-        for watching in self._watching:
-            if watching.get_name() != "runs-beat":
-                watching.cancel()
+        self._end_watch.set()
+        await finish(self._watching)
         await self._batches.close()
         for run in self._active.values():
             run.stopping = True
@@ -127,8 +129,8 @@ class Engine:
             await run.budget.give_back()
         if self._background:
             await asyncio.wait(self._background, timeout=DRAIN_S)
-        for watching in self._watching:
-            watching.cancel()
+        self._end_beat.set()
+        await finish(self._beating)
         if self._processes is not None:
             await self._processes.leave()
 
@@ -465,8 +467,7 @@ class Engine:
     async def _watch(self) -> None:
         """Follows what other processes decide, and takes up what nobody works on."""
         swept = monotonic()
-        while True:
-            await asyncio.sleep(LOOK_S)
+        while not await told_to_end(self._end_watch, LOOK_S):
             try:
                 if self._processes is not None:
                     await self._follow()
@@ -478,7 +479,6 @@ class Engine:
                     logger.exception("watching runs failed")
                 else:
                     logger.warning("the database cannot be reached: %s", _told(error))
-                await asyncio.sleep(1.0)
 
     async def _follow(self) -> None:
         """Stops runs that were stopped, or begun anew, elsewhere; and gives back what their budgets do not need."""
@@ -508,8 +508,7 @@ class Engine:
     async def _beat(self, processes: Processes) -> None:
         """Gives signs of life. After a pause in which others could take this process for dead they may have its work: it lets
         go of what it holds, and begins with what the queue hands out then."""
-        while True:
-            await asyncio.sleep(BEAT_S)
+        while not await told_to_end(self._end_beat, BEAT_S):
             lapsed = processes.lapsed
             if lapsed:
                 self._let_go()

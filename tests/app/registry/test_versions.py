@@ -104,7 +104,7 @@ async def test_a_version_is_found_by_number_label_and_digest(client: httpx2.Asyn
         ("p", "0", "names no version"),
         ("P", "1", "did you mean 'p'?"),
         ("q", "1", "there are: p"),
-        ("x\x00y", "1", "there is no prompt"),
+        ("x\x00y", "1", "no name holds the character NUL"),
     ],
 )
 async def test_what_does_not_exist_is_a_404_that_says_what_does(

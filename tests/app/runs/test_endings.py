@@ -158,7 +158,7 @@ async def test_a_run_at_rest_is_not_cancelled_and_one_at_work_is_not_resumed(
 
 async def test_cancelling_and_resuming_are_written_down_once_each(project: Project, asked: Endpoint) -> None:
     asked.latency_s = 0.2
-    await project.suite(asked, 20, limits={"max_concurrency": 4})
+    await project.suite(asked, 20, limits={"max_concurrency": 4}, price={"input": 1, "output": 1})
     run_id = await project.begin()
     await asked.reached(4)
     await asyncio.gather(*(project.act(run_id, "cancel") for _ in range(2)))
