@@ -411,7 +411,7 @@ def _collect_seldom() -> None:
     """What lives as long as the process is not looked through again and again, which takes 0.1 s each time; and what comes
     later seldom: a run of many cells holds 10^5 things without cycles."""
     gc.collect()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(50_000, 20, 50)
     gc.freeze()
 
 

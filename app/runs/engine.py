@@ -47,7 +47,7 @@ from evaluators.own.loading import OwnScorers
 logger = logging.getLogger("promptward")
 
 CHUNK = 100
-QUICK, QUICK_CHUNK = "quick", 1_000
+QUICK, QUICK_CHUNK = "quick", 400
 """The lane of cells that call nothing: they wait for no endpoint, and more of them are read and written at once."""
 DRAIN_S = 20.0
 """How long a process that ends waits for calls in flight."""

@@ -20,7 +20,7 @@ logger = logging.getLogger("promptward")
 
 FLUSH_CELLS = 20
 FLUSH_S = 0.2
-MOST_CELLS = 2_000
+MOST_CELLS = 1_000
 MOST_WAITING = 2_000
 """Once so many ends wait to be stored no further chunk begins: answers that need no call come faster than they are stored."""
 PATIENCE_S = 60.0
